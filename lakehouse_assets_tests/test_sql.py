@@ -147,7 +147,7 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
     [
         ("", "The statement is empty"),
         (" ; -- nothing", "The statement is empty"),
-        ("select 1; select 2", "There are several statements"),
+        ("select 1; select 2", "The text has several statements"),
         ("select ';' as a;\n", None),
         ("select * from fact_flight", "fact_flight; did you mean fact_flights"),
         ("select * from airline.fact_flight", "did you mean airline.fact_flights"),

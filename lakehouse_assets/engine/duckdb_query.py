@@ -176,7 +176,7 @@ def _one_sentence(error: Exception) -> QueryError:
     if "Interrupted" in text:
         # A thread that had to end because another one failed may be the first to say so.
         return QueryError(
-            "The query does not run: a row cannot be computed, such as a text that is no number.",
+            "The query does not run: a value cannot be computed, such as the number of a text.",
             sqlstate="22000",
         )
     line_number = re.search(r"^LINE ([0-9]+):", text, re.MULTILINE)

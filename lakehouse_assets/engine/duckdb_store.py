@@ -89,8 +89,7 @@ class DuckDBStores:
             import duckdb_extension_azure  # noqa: F401
         except ImportError:
             raise LakehouseError(
-                "A lake in a store needs the packages of the extra `azure`; install "
-                "lakehouse_assets[azure]."
+                "A lake in cloud storage needs more packages; install lakehouse_assets[azure]."
             ) from None
         load(self._connection, "azure")
         # This transport trusts the system's certificate authorities; the other has its own list.

@@ -97,8 +97,8 @@ class Lake:
         foreign = log.foreign_features(found) if found else frozenset()
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
-                f"Table {table.name} uses {', '.join(sorted(foreign))}, which the embedded "
-                "engine would misread; read it on Spark, or rewrite it without them."
+                f"Table {table.name} uses {', '.join(sorted(foreign))}, which the embedded engine "
+                "does not support; read it on Spark, or rewrite it without these features."
             )
         return found
 
@@ -301,8 +301,8 @@ class Lake:
         if selection is not None and by != table.partition:
             column = table.partition.column if table.partition else "no column"
             raise LakehouseError(
-                f"Table {table.name} is partitioned by {column}; a write must name its partitions "
-                "and nothing else, so run the asset with a partition."
+                f"Table {table.name} is partitioned by {column}, so a write must name its "
+                "partitions; run the asset with a partition."
             )
         found = self.ensure(table)
         for source, advance in progress.items():
@@ -316,7 +316,7 @@ class Lake:
         if texts:
             raise LakehouseError(
                 f"The rows for table {table.name} do not match its declaration: {'; '.join(texts)}"
-                "; nothing was written. Cast or select in the transformation, or change the table."
+                "; nothing was written. Correct the transformation or the declaration."
             )
         path = self._root.table(table)
         return self._writer.apply(Change(table, path, found, selection, commit, progress), rows)
@@ -407,7 +407,7 @@ class Lake:
         if log.sum_rows(files) is None:
             raise LakehouseError(
                 f"The log of table {table.name} has no row counts; rewrite the table with "
-                "statistics on."
+                "statistics."
             )
         return log.rows_by_partition(files)
 
@@ -449,16 +449,16 @@ def check_declaration(table: Table, found: DeltaTable) -> None:
     declared_columns = [column for column in table.columns if column not in absent]
     texts = stored_differences(declared_columns, log.stored_schema(found))
     if partitions != declared:
-        texts.append(f"it is partitioned by {list(partitions)} where {list(declared)} is declared")
+        texts.append(f"it is partitioned by {list(partitions)} instead of {list(declared)}")
     rules = log.stored_constraints(found)
     texts += [
-        f"constraint {name} is {rules.get(name, 'missing')} where {rule} is declared"
+        f"constraint {name} is {rules.get(name, 'missing')} instead of {rule}"
         for name, rule in table.constraints.items()
         if rules.get(name) != rule
     ]
     if texts:
         raise DamagedTableError(
             f"Table {table.name} differs from its declaration: {'; '.join(texts)}; "
-            f"change the declaration, or move the table away from {found.table_uri} and run "
-            "`lakehouse run`, which rebuilds it."
+            f"change the declaration, or move {found.table_uri} away and rebuild the table with "
+            "`lakehouse run`."
         )

@@ -79,8 +79,8 @@ class SparkWriter:
         """
         if len(change.progress) > 1:
             raise LakehouseError(
-                f"Spark records the offset of one source in a commit, and table {change.table.name}"
-                f" advances in {len(change.progress)}; write each of them by itself."
+                f"Spark can record the offset of only one source in a commit, but table "
+                f"{change.table.name} has {len(change.progress)}; write them one by one."
             )
         # A unique value, by which `_committed` finds this commit.
         metadata = change.commit.as_metadata() | {"write": uuid.uuid4().hex}

@@ -20,7 +20,7 @@ FORMAT = 1
 
 FILE = ".lakehouse.json"
 _NEWER = (
-    "The lake {root} has format {found}, and this version reads formats up to {known}; use the "
+    "The lake {root} has format {found}, but this version reads formats up to {known}; install the "
     "newer version of lakehouse_assets that wrote it."
 )
 
@@ -112,7 +112,7 @@ def migrate(lake: Lake) -> list[str]:
         else:
             lake.give_back(table, stored)
     if problems:
-        raise LakehouseError(" ".join([*problems, "The lake is not migrated yet."]))
+        raise LakehouseError(" ".join([*problems, "The lake was not migrated."]))
     if not compared:
         raise LakehouseError(f"There is no lake at {lake.root} to migrate; check LAKEHOUSE_ROOT.")
     files.put(FILE, json.dumps({"format": FORMAT}).encode())

@@ -71,7 +71,7 @@ def open_table(path: TablePath) -> DeltaTable | None:
         raise fault from None
     if found.version() < noted:
         raise _damaged(
-            path, f"its log ends at version {found.version()}, and version {noted} was written"
+            path, f"its log ends at version {found.version()}, but version {noted} was written"
         )
     if path.is_empty(found.version()):
         raise _damaged(path, f"the commit of its newest version {found.version()} is empty")
@@ -187,9 +187,10 @@ def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaT
     from deltalake.exceptions import DeltaError
 
     if found is None or not 0 <= version <= found.version():
-        newest = "it does not exist" if found is None else f"its newest is {found.version()}"
+        if found is None:
+            raise LakehouseError(f"Table {table.name} is not built; run `lakehouse run`.")
         raise LakehouseError(
-            f"Table {table.name} has no version {version}, {newest}; choose another."
+            f"Table {table.name} has no version {version}; its newest is {found.version()}."
         )
     try:
         found.load_as_version(version)

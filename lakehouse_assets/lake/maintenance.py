@@ -87,7 +87,7 @@ def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | 
             found.create_checkpoint()
     except CommitFailedError as error:
         raise LakehouseError(
-            f"Table {table.name} was changed during maintenance; nothing is lost, run the "
+            f"Table {table.name} was changed during maintenance. Nothing is lost; run the "
             "maintenance again."
         ) from error
     except (DeltaError, OSError) as error:
@@ -136,7 +136,7 @@ def purge(lake: Lake, table: Table) -> None:
             )
     except CommitFailedError as error:
         raise LakehouseError(
-            f"Table {table.name} was changed meanwhile; run the same command again."
+            f"Table {table.name} was changed during the removal; run the same command again."
         ) from error
     except (DeltaError, OSError) as error:
         raise LakehouseError(

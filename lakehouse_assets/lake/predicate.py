@@ -35,7 +35,7 @@ class Values:
 
     def __post_init__(self) -> None:
         if not self.values:
-            raise LakehouseError(f"No value of {self.column} is selected; name at least one.")
+            raise LakehouseError(f"No value of {self.column} is selected; select at least one.")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Times:
 
     def __post_init__(self) -> None:
         if not self.spans:
-            raise LakehouseError(f"No time of {self.column} is selected; name at least one.")
+            raise LakehouseError(f"No time span of {self.column} is selected; select at least one.")
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ class Windows:
     def __post_init__(self) -> None:
         column = self.partition.column
         if not self.spans:
-            raise LakehouseError(f"No partition of {column} is selected; name at least one.")
+            raise LakehouseError(f"No partition of {column} is selected; select at least one.")
         for start, end in self.spans:
             if type(start) is not date or type(end) is not date:
                 raise LakehouseError(
-                    f"The window [{start}, {end}) of {column} has bounds that are not days; "
+                    f"The window [{start}, {end}) of {column} has bounds that are not dates; "
                     "partitions are whole days or months in UTC."
                 )
             if not start < end:
@@ -92,8 +92,8 @@ class Windows:
                 )
             if self.partition.grain == "month" and (start.day, end.day) != (1, 1):
                 raise LakehouseError(
-                    f"The window [{start}, {end}) of {column} does not consist of whole months, by "
-                    "which the table is partitioned; partition the asset by month too."
+                    f"The window [{start}, {end}) of {column} is not made of whole months, but the "
+                    "table is partitioned by month; partition the asset by month too."
                 )
 
 

@@ -50,15 +50,15 @@ def plan_restoration(lake: Lake, table: Table, version: int) -> Restoration:
     """
     if table.layer not in _COMPUTED or table.step != table.identifier:
         raise LakehouseError(
-            f"Table {table.name} cannot be restored: which files or messages it holds is recorded "
-            "elsewhere, and an older version would not agree with that. Deliver corrected files "
-            "instead, and `lakehouse run`."
+            f"Table {table.name} cannot be restored: an older version would contradict the record "
+            "of loaded files and messages. Deliver corrected files instead, then run `lakehouse "
+            "run`."
         )
     # Two handles: loading a version changes a handle, and the second is not from the cache.
     found, other = lake.open(table), lake.open(table)
     earlier = log.load_version(table, other, version)
     if found is None:
-        raise DamagedTableError(f"Table {table.name} was removed at this moment.")
+        raise DamagedTableError(f"Table {table.name} was removed in the meantime.")
     check_declaration(table, earlier)
     before, after = _files(found), _files(earlier)
     rows = {
@@ -97,8 +97,8 @@ def restore(lake: Lake, restoration: Restoration) -> int:
     except (DeltaError, OSError) as error:
         raise LakehouseError(
             f"Version {restoration.version} of table {table.name} cannot be restored "
-            f"({one_line(error)}); maintenance removes files that are a week old, so choose a "
-            "newer one."
+            f"({one_line(error)}); maintenance removes old files after a week, so choose a newer "
+            "version."
         ) from error
     version = int(found.version())
     lake.give_back(table, found)

@@ -70,7 +70,7 @@ def differences(declared: Iterable[Column], found: pa.Schema) -> list[str]:
             # Some engines call UTC by this name.
             kind = pa.timestamp(kind.unit, "UTC")
         if kind != arrow_type(column):
-            texts.append(f"column {name} is {kind} where {column.type} is declared")
+            texts.append(f"column {name} is {kind} instead of {column.type}")
     texts += [f"column {name} is not declared" for name in have if name not in wanted]
     return texts
 

@@ -73,8 +73,8 @@ class Snapshot:
             found = self._lake.open(table)
             if found is None:
                 raise LakehouseError(
-                    f"Table {table.name} has not been built yet; `lakehouse run` builds it once "
-                    "its files are delivered."
+                    f"Table {table.name} has not been built yet; deliver its files, then run "
+                    "`lakehouse run`."
                 )
             version = as_of.version
             if as_of.moment is not None:
@@ -159,7 +159,7 @@ class Snapshot:
 def view_without_versions(table: Table) -> LakehouseError:
     """Return the error for a version of a table that is computed when it is read."""
     return LakehouseError(
-        f"{table.name} is a view, which has no versions; ask for those of the tables that it reads."
+        f"{table.name} is a view, which has no versions; query the versions of its tables."
     )
 
 
@@ -170,7 +170,7 @@ def _version_at(table: Table, found: DeltaTable, moment: datetime) -> int:
     if not known:
         oldest = versions[-1]
         raise LakehouseError(
-            f"Table {table.name} had no version at {moment:%Y-%m-%d %H:%M:%S} UTC; the oldest that "
-            f"is known is {oldest.number}, of {oldest.committed_at:%Y-%m-%d %H:%M:%S} UTC."
+            f"Table {table.name} had no version at {moment:%Y-%m-%d %H:%M:%S} UTC; the oldest "
+            f"known version is {oldest.number}, of {oldest.committed_at:%Y-%m-%d %H:%M:%S} UTC."
         )
     return max(known)

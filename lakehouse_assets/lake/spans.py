@@ -71,9 +71,9 @@ def _latest_snapshot(table: Table, frame: DataFrame, month: date, lake: Lake) ->
     snapshot = max((m for m in stored | lost if m <= month), default=month)
     if snapshot in lost:
         raise SourceNotReadyError(
-            f"Every row of the snapshot of {snapshot:%Y-%m} was rejected or quarantined "
-            f"({', '.join(_lost_tables(table))} have the reasons), so nothing is built from "
-            f"{table.name} for {month:%Y-%m}; correct the delivery and run that month again."
+            f"Every row of the snapshot of {snapshot:%Y-%m} was rejected or quarantined, so "
+            f"nothing is built from {table.name} for {month:%Y-%m}. See the reasons in "
+            f"{', '.join(_lost_tables(table))}, correct the delivery, and run that month again."
         )
     return snapshot
 

@@ -72,7 +72,7 @@ class OvertakenError(LakehouseError):
 
     def __init__(self, table: Table) -> None:
         super().__init__(
-            f"Another writer changed table {table.name} at the same time; nothing was written, run "
+            f"Another writer changed table {table.name} at the same time. Nothing was written; run "
             "the partition again.",
             transient=True,
         )
@@ -83,9 +83,8 @@ class FencedError(LakehouseError):
 
     def __init__(self, table: Table, source: str) -> None:
         super().__init__(
-            f"Another process reads {source} into table {table.name} at the same time, and has "
-            "written more of it; nothing was written twice. Let only one process read a stream: "
-            "stop this one, or the other."
+            f"Another process also reads {source} into table {table.name} and is ahead; nothing "
+            "was written twice. Only one process may read a stream: stop one of them."
         )
 
 
@@ -113,7 +112,7 @@ def broken_rules(table: Table, rows: str = "Some") -> LakehouseError:
     rules = [f"{c.name} is not null" for c in table.columns if not c.nullable]
     rules += list(table.constraints.values())
     return LakehouseError(
-        f"{rows} rows for table {table.name} violate a constraint, a "
-        "non-null column or the bounds of the written partition; nothing was written. "
+        f"{rows} rows for table {table.name} violate a constraint, are null in a required column, "
+        "or are outside the written partition; nothing was written. "
         f"Declared: {'; '.join(rules)}."
     )

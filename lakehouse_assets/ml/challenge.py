@@ -1,4 +1,4 @@
-"""Judge a fit: by its gates, and against the champion on rows that neither was fitted on."""
+"""Decides on a fit by its gates and by a comparison with the champion on rows new to both."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def decide(
     run_id: str,
     asked: str = "",
 ) -> tuple[Decision, int]:
-    """Decide whether a fit becomes the champion: once, and once more for whatever asks for it.
+    """Decide whether a fit becomes the champion: once, and again for each alarm that asks for it.
 
     A champion of a later partition is kept: a re-run of January replaces January's champion but
     never March's. Partitions are compared as text, which orders ISO dates and months correctly.
@@ -97,7 +97,7 @@ def decide(
     if champion is not None and PARTITION_TAG not in champion.tags:
         raise LakehouseError(
             f"The champion of {spec.name}, version {champion.version}, has no tag "
-            f"{PARTITION_TAG}; tag it or move the alias {CHAMPION} by hand."
+            f"{PARTITION_TAG}; add the tag, or move the alias {CHAMPION} to another version."
         )
     later = champion is not None and champion.tags[PARTITION_TAG] > partition
     by = f"the rule of the model, {asked}" if asked else "the rule of the model"
@@ -119,12 +119,13 @@ def decide(
     promoted, reason = False, "; ".join(failed)
     if later and champion is not None and not failed:
         reason = (
-            f"version {champion.version} is of the later partition {champion.tags[PARTITION_TAG]}"
+            f"the champion, version {champion.version}, is of the later partition "
+            f"{champion.tags[PARTITION_TAG]}"
         )
     elif not failed:
         promoted, reason = _outcome(spec.comparison, compared, rival)
         if champion is not None and int(champion.version) == number:
-            reason = "it is already; no other rows were delivered since"
+            reason = f"version {number} stays, because no other rows were delivered"
     after = aliases
     if promoted:
         after = after_promotion(aliases, number)
@@ -150,7 +151,7 @@ def _judge(gate: Gate, metrics: Mapping[str, float]) -> Guard:
     bounds = [("above", gate.above), ("below", gate.below)]
     wanted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
     value = metrics.get(gate.metric, float("nan"))
-    return Guard(gate.name, gate.passes(metrics), f"{gate.metric} is {value:.4f}, wanted {wanted}")
+    return Guard(gate.name, gate.passes(metrics), f"{gate.metric} is {value:.4f}, must be {wanted}")
 
 
 def _outcome(
@@ -158,15 +159,15 @@ def _outcome(
 ) -> tuple[bool, str]:
     """Return whether a fit whose guards hold replaces the champion, and why."""
     if rival is None:
-        return True, "the first"
+        return True, "the first version"
     if comparison is None or compared.difference is None:
-        return True, f"in place of version {rival.version}"
+        return True, f"replaces version {rival.version}"
     found = (
         f"{comparison.metric} differs by {compared.difference} from version {rival.version} on "
         f"{compared.rows:,} rows; the rule is {comparison.rule}"
     )
     promoted = compared.difference.low > comparison.bound
-    return promoted, f"in place of version {rival.version}: {found}" if promoted else found
+    return promoted, f"replaces version {rival.version}: {found}" if promoted else found
 
 
 def _same_columns(spec: ModelSpec, version: ModelVersion) -> bool:
@@ -176,10 +177,10 @@ def _same_columns(spec: ModelSpec, version: ModelVersion) -> bool:
 def _columns(spec: ModelSpec, champion: ModelVersion) -> Guard:
     same = _same_columns(spec, champion)
     text = (
-        f"the columns of version {champion.version}"
+        f"the same columns as version {champion.version}"
         if same
-        else f"version {champion.version} was fitted on other columns, so that the two cannot be "
-        "compared; promote by hand"
+        else f"version {champion.version} was fitted on other columns, so the two cannot be "
+        "compared; promote one with `lakehouse models promote`"
     )
     return Guard("columns_are_the_champions", same, text)
 
@@ -224,7 +225,7 @@ def _speed(spec: ModelSpec, model: Any, rows: pa.Table) -> Guard | None:
     started = time.process_time()
     _predict(spec, model, timed, next(iter(spec.scored)))
     seconds = (time.process_time() - started) * TIMED_ROWS / max(timed.num_rows, 1)
-    text = f"{seconds:.2f} CPU seconds for {TIMED_ROWS:,} rows, wanted below {spec.slowest:g}"
+    text = f"{seconds:.2f} CPU seconds for {TIMED_ROWS:,} rows, must be below {spec.slowest:g}"
     return Guard("scoring_is_fast", seconds < spec.slowest, text)
 
 
@@ -234,7 +235,7 @@ def _agree(agreement: Agreement, spec: ModelSpec, fit: Any, champion: Any, rows:
         _predict(spec, fit, rows, agreement.prediction),
         _predict(spec, champion, rows, agreement.prediction),
     )
-    text = f"{found:.4f}, wanted above {agreement.above:g}"
+    text = f"{found:.4f}, must be above {agreement.above:g}"
     return Guard(agreement.name, found > agreement.above, text)
 
 
@@ -263,7 +264,9 @@ def _compare(
     import numpy as np
 
     if held_out is None:
-        return Compared((Guard("rows_are_held_out", False, "it has no predictions out of fold"),))
+        return Compared(
+            (Guard("rows_are_held_out", False, "the fit has no out-of-fold predictions"),)
+        )
     others = _predict(spec, champion, rows, comparison.prediction)
     usable = held_out[PREDICTION].is_valid().to_numpy().copy()
     seen = np.zeros(len(others), bool)
@@ -278,7 +281,9 @@ def _compare(
         fitted_keys = np.isin(held_out[KEY].to_numpy(), known[KEY].to_numpy())
         changed = int((fitted_keys & ~seen & usable).sum())
     if not usable.any():
-        return Compared((Guard("rows_are_held_out", False, "no row can be compared"),))
+        return Compared(
+            (Guard("rows_are_held_out", False, "the two versions have no row in common"),)
+        )
     labels, own = (_values(held_out, name)[usable] for name in (LABEL, PREDICTION))
     others = others[usable].astype(own.dtype)
     difference = comparison.estimate(labels, own, others)
@@ -286,7 +291,7 @@ def _compare(
     worse = worse_slices(comparison, features, labels, own, others)
     shown = [f"{name}: {found}" for name, found in [*worse.items()][:SLICES_SHOWN]]
     shown += [f"{len(worse) - len(shown)} more"] if len(worse) > len(shown) else []
-    text = "; ".join(shown) or "none is clearly worse"
+    text = "; ".join(shown) or "no slice is clearly worse"
     guards = (Guard("no_slice_is_worse", not worse, text),) if comparison.slices else ()
     return Compared(guards, difference, int(usable.sum()), int((seen & usable).sum()), changed)
 
@@ -306,8 +311,8 @@ def compare_versions(
     if comparison is None or first is None or second is None:
         raise LakehouseError(
             f"Versions {version.version} and {other.version} of {spec.name} cannot be compared, "
-            "because the model or one of them has no predictions out of fold; their metrics are "
-            "in `lakehouse models show`."
+            "because the model declares no comparison or one of them has no out-of-fold "
+            f"predictions; see their metrics with `lakehouse models show {spec.name}`."
         )
     first, second = (each.filter(each[PREDICTION].is_valid()) for each in (first, second))
     _, mine, others = np.intersect1d(
@@ -315,8 +320,8 @@ def compare_versions(
     )
     if not len(mine):
         raise LakehouseError(
-            f"Versions {version.version} and {other.version} of {spec.name} were fitted on no row "
-            "in common, so there is nothing to compare them on."
+            f"Versions {version.version} and {other.version} of {spec.name} cannot be compared, "
+            "because they were fitted on no common rows."
         )
     labels, predictions = (_values(first, name)[mine] for name in (LABEL, PREDICTION))
     difference = comparison.estimate(labels, predictions, _values(second, PREDICTION)[others])

@@ -1,4 +1,4 @@
-"""Compare two models on the same rows, with 95 % intervals: DeLong's for AUC, else bootstrap's."""
+"""Compares two models on the same rows with 95 % intervals: DeLong's for AUC, else bootstrap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 2_000
 FEWEST_RESAMPLES: Final = 200
 FEWEST_OF_A_SLICE: Final = 100
-"""Rows below which a slice is not compared, because its interval would say nothing."""
+"""Fewest rows of a slice that is compared; with fewer, the interval is too wide."""
 
 # Bounds the work: with more rows there are fewer resamples.
 _MOST_DRAWS: Final = 20_000_000
@@ -75,7 +75,7 @@ class Comparison:
     def rule(self) -> str:
         """The rule in words."""
         if self.not_worse_by is None:
-            return f"better by {self.metric} (the interval of the difference is above 0)"
+            return f"better in {self.metric} (the interval of the difference is above 0)"
         return (
             f"not worse by more than {self.not_worse_by:g} in {self.metric} (the interval of the "
             f"difference is above {self.bound:g})"
@@ -128,7 +128,7 @@ def auc_interval(labels: Values, predictions: Values, others: Values | None = No
     count, zeros = int(ones.sum()), int((~ones).sum())
     if min(count, zeros) < 2:
         raise LakehouseError(
-            f"An AUC needs two rows or more of either label, but there are {count} of label 1 and "
+            f"An AUC needs at least two rows of each label, but there are {count} of label 1 and "
             f"{zeros} of label 0; give more labelled rows."
         )
     areas, of_ones, of_zeros = [], [], []

@@ -111,8 +111,8 @@ class Decision:
         text = json.dumps(asdict(self))
         if len(text) > _MOST_CHARACTERS:
             raise LakehouseError(
-                f"The decision about {self.model} has {len(text)} characters, of which MLflow "
-                f"stores {_MOST_CHARACTERS}; give shorter reasons, or declare fewer guards."
+                f"The decision about {self.model} has {len(text)} characters, but MLflow stores "
+                f"only {_MOST_CHARACTERS}; give a shorter reason, or declare fewer guards."
             )
         return text
 
@@ -186,7 +186,7 @@ def decisions_of(versions: Sequence[ModelVersion]) -> list[Decision]:
 
 
 def contradiction(decisions: Sequence[Decision], aliases: Mapping[str, int]) -> str | None:
-    """Say where a model's aliases are not as the newest decision left them; None if they are."""
+    """Say how a model's aliases differ from the newest decision; None if they agree."""
     if not decisions or decisions[-1].aliases == aliases:
         return None
     wanted, found = (
@@ -194,8 +194,8 @@ def contradiction(decisions: Sequence[Decision], aliases: Mapping[str, int]) -> 
         for each in (decisions[-1].aliases, aliases)
     )
     return (
-        f"{decisions[-1].model}: the aliases are {found}, but decision {decisions[-1].number} left "
-        f"{wanted}; promote a version with `lakehouse models promote`, which records it"
+        f"{decisions[-1].model}: the aliases are {found}, but decision {decisions[-1].number} set "
+        f"them to {wanted}; promote a version with `lakehouse models promote`, which records it"
     )
 
 
@@ -213,7 +213,7 @@ def record(tracking: MlflowTracking, decision: Decision) -> Decision:
 
 
 def settle(tracking: MlflowTracking, decisions: Sequence[Decision]) -> None:
-    """Carry out the newest decision about a model if a killed process recorded but did not."""
+    """Carry out the newest decision about a model if a killed process recorded it only."""
     if decisions and not decisions[-1].carried_out:
         _carry_out(tracking, decisions[-1])
 
@@ -228,19 +228,19 @@ def after_promotion(aliases: Mapping[str, int], version: int) -> dict[str, int]:
 def promote_by_hand(
     tracking: MlflowTracking, name: str, version: int, by: str, why: str
 ) -> Decision:
-    """Make a version the champion because a person says so.
+    """Make a version the champion by a person's decision.
 
     Raises:
         LakehouseError: there is no such version, or it is the champion already.
     """
     aliases, partition = _about(tracking, name, version)
     if aliases.get(CHAMPION) == version:
-        raise LakehouseError(f"Version {version} of {name} is the champion already.")
+        raise LakehouseError(f"Version {version} of {name} is already the champion.")
     return record(
         tracking,
         Decision(
             model=name, action=PROMOTE, candidate=version, champion=aliases.get(CHAMPION),
-            partition=partition, promoted=True, verdict=f"champion by hand: {why}",
+            partition=partition, promoted=True, verdict=f"promoted by hand: {why}",
             scoring=version, aliases=after_promotion(aliases, version), decided_by=by,
         ),
     )  # fmt: skip
@@ -256,8 +256,8 @@ def roll_back(tracking: MlflowTracking, name: str, by: str, why: str) -> Decisio
     previous = aliases_of(tracking, name).get(PREVIOUS)
     if previous is None:
         raise LakehouseError(
-            f"The model {name} has no version with the alias {PREVIOUS}, so there is nothing to "
-            "roll back to; `lakehouse models promote` makes any version the champion."
+            f"The model {name} has no previous champion to roll back to; promote a version with "
+            f"`lakehouse models promote {name} VERSION`."
         )
     aliases, partition = _about(tracking, name, previous)
     return record(
@@ -271,7 +271,7 @@ def roll_back(tracking: MlflowTracking, name: str, by: str, why: str) -> Decisio
 
 
 def _about(tracking: MlflowTracking, name: str, version: int) -> tuple[dict[str, int], str]:
-    """Settle what is open, and return a model's aliases and a version's partition."""
+    """Carry out an open decision, and return a model's aliases and a version's partition."""
     versions = versions_of(tracking, name)
     settle(tracking, decisions_of(versions))
     known = {int(found.version): found for found in versions}

@@ -62,7 +62,7 @@ def with_digests(held_out: pa.Table, rows: pa.Table, key: str, features: Sequenc
 
     if set(held_out.column_names) != {LABEL, PREDICTION} or held_out.num_rows != rows.num_rows:
         raise LakehouseError(
-            f"Predictions out of fold have the columns {', '.join(held_out.column_names)} and "
+            f"Out-of-fold predictions have the columns {', '.join(held_out.column_names)} and "
             f"{held_out.num_rows} rows; the fit must return {LABEL} and {PREDICTION} for each of "
             f"its {rows.num_rows} rows, in their order."
         )
@@ -94,7 +94,7 @@ def load_held_out(tracking: MlflowTracking, version: ModelVersion) -> pa.Table |
         path = tracking.fetch_file(str(version.run_id), FILE, Path(scratch))
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise LakehouseError(
-                f"{FILE} of version {version.version} of {version.name} is not the file that was "
+                f"{FILE} of version {version.version} of {version.name} was changed after it was "
                 "stored; restore it from a copy, or delete the version and run its asset again."
             )
         return parquet.read_table(path)

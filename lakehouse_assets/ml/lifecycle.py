@@ -335,8 +335,8 @@ def score_frame(spec: ModelSpec, engine: Engine, frame: DataFrame, model: Any) -
     double = set(spec.scored) & set(frame.columns)
     if missing or double:
         raise LakehouseError(
-            f"The model {spec.name} cannot score rows that lack {_listed(missing)} and have "
-            f"{_listed(double)} already; select the columns, or choose another model."
+            f"The model {spec.name} cannot score these rows: missing columns: {_listed(missing)}; "
+            f"columns that it would overwrite: {_listed(double)}. Select or rename the columns."
         )
     kinds = {"int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "string": pa.string()}
     added = pa.schema([(name, kinds[kind]) for name, kind in spec.scored.items()])
@@ -425,9 +425,9 @@ def score_with_champion(
     number = int(champion.version)
     if champion.tags.get(SCHEMA_TAG, spec.schema) != spec.schema:
         raise LakehouseError(
-            f"The champion of {spec.name}, version {number}, was fitted on other columns than "
-            "this version of the code declares; run the model's asset, compare its new version "
-            f"with `lakehouse models compare {spec.name}`, and promote it."
+            f"The champion of {spec.name}, version {number}, was fitted on other columns than the "
+            "code declares now; run the model's asset, compare the new version with `lakehouse "
+            f"models compare {spec.name}`, and promote it."
         )
     model = load_version(tracking, spec.name, number, spec.types)
     scored, count = score_rows(spec, engine, frame, model, number, known)
@@ -441,7 +441,7 @@ def unscored(spec: ModelSpec, frame: DataFrame) -> DataFrame:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"
+    return ", ".join(sorted(names)) or "none"
 
 
 def _fit(
@@ -489,13 +489,13 @@ def _record(
     for gate in spec.gates:
         if gate.metric not in fitted.metrics:
             raise LakehouseError(
-                f"The gate {gate.name} of {spec.name} is about {gate.metric}, which its fit does "
-                f"not log; it logs {_listed(fitted.metrics)}."
+                f"The gate {gate.name} of {spec.name} needs the metric {gate.metric}, which the "
+                f"fit does not return; it returns {_listed(fitted.metrics)}."
             )
     if spec.comparison is not None and fitted.held_out is None:
         raise LakehouseError(
-            f"The fit of {spec.name} returned no predictions out of fold, by which it would be "
-            "compared with the champion; return them as `held_out`."
+            f"The fit of {spec.name} returned no out-of-fold predictions, which the comparison "
+            "with the champion needs; return them as `held_out`."
         )
     tracking.log_batch(
         run_id,
@@ -543,9 +543,9 @@ def _record(
 
 def _described(spec: ModelSpec) -> str:
     """Say what a model predicts, from what, and when a fit replaces the champion."""
-    rule = "A fit replaces the champion if it passes its guards."
+    rule = "A new version replaces the champion if it passes its guards."
     if spec.comparison is not None:
-        rule = f"A fit replaces the champion if it is {spec.comparison.rule}."
+        rule = f"A new version replaces the champion if it is {spec.comparison.rule}."
     return "\n\n".join(
         [
             f"Predicts {', '.join(spec.scored)} from {', '.join(spec.features)}.",

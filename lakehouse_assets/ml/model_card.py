@@ -46,20 +46,20 @@ def model_card(
         f"# {spec.name}, version {decision.candidate}",
         decision.verdict[:1].upper() + decision.verdict[1:] + ".",
         "## Data",
-        f"{fitted_rows:,} rows with all inputs{bounded}, of partition {decision.partition} of "
-        f"{data or 'a table that is not stored'}.",
+        f"{fitted_rows:,} complete rows{bounded}, from partition {decision.partition} of "
+        f"{data or 'a file'}.",
         f"Predicts {spec.target or 'groups'} from {', '.join(spec.features)}.",
         "## Metrics",
         _grid(("metric", "value"), ((name, metric_text(value)) for name, value in
                                     fitted.metrics.items())),
         *_estimates(spec, sample.rows, held_out),
         "## Guards",
-        _grid(("guard", "result", "figures"), ((g.name, "holds" if g.passed else "fails", g.text)
+        _grid(("guard", "result", "figures"), ((g.name, "passed" if g.passed else "failed", g.text)
                                                for g in decision.guards)),
-        f"A fit replaces the champion if it is {spec.comparison.rule}." if spec.comparison
-        else "A fit replaces the champion if its guards hold.",
+        f"A new version replaces the champion if it is {spec.comparison.rule}." if spec.comparison
+        else "A new version replaces the champion if it passes its guards.",
         "## Limits",
-        "\n".join(f"- {limit}" for limit in spec.limits) or "None are declared.",
+        "\n".join(f"- {limit}" for limit in spec.limits) or "None declared.",
         *(["## Rules", "\n".join(_lines(spec.rules))] if spec.rules else []),
         "## Settings and environment",
         "\n".join(_lines({**settings, **libraries})),
@@ -76,7 +76,7 @@ def _estimates(spec: ModelSpec, rows: pa.Table, held_out: pa.Table | None) -> It
     labels, predictions = (held_out[name].to_numpy()[usable] for name in (LABEL, PREDICTION))
     features = [rows[name].to_numpy()[usable] for name in comparison.slices]
     found = estimates_by_slice(comparison, features, labels, predictions)
-    yield f"Out of fold, with 95 % intervals ({int(usable.sum()):,} rows):"
+    yield f"Out-of-fold estimates with 95 % intervals ({int(usable.sum()):,} rows):"
     yield _grid(("rows", comparison.metric), ((name, str(each)) for name, each in found.items()))
 
 

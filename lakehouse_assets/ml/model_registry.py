@@ -232,7 +232,7 @@ def champion_of(tracking: MlflowTracking, name: str) -> ModelVersion | None:
 def _required_champion(tracking: MlflowTracking, name: str) -> ModelVersion:
     current = champion_of(tracking, name)
     if current is None:
-        msg = f"The model {name} has no {CHAMPION} yet; run the asset that trains it first."
+        msg = f"The model {name} has no {CHAMPION} yet; run its asset to train one."
         raise LakehouseError(msg)
     return current
 

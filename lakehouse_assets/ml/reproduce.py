@@ -72,14 +72,13 @@ def reproduce(
     delta_version = version.tags.get(f"{DELTA_VERSION_TAG}{table.identifier}")
     if delta_version is None and rows is None:
         raise LakehouseError(
-            f"Version {number} of {spec.name} names no version of {table.full_name}: it was "
-            "trained from files, which the lake does not keep; give them with --file, as "
-            f"`lakehouse models reproduce {spec.name} {number} --file train=FILE`."
+            f"Version {number} of {spec.name} was trained from files, which the lake does not "
+            f"keep; give them: `lakehouse models reproduce {spec.name} {number} --file train=FILE`."
         )
     if delta_version is not None and rows is not None:
         raise LakehouseError(
             f"Version {number} of {spec.name} was fitted on {table.full_name}, not on files; leave "
-            "--file out."
+            "out --file."
         )
     partition = version.tags[PARTITION_TAG]
     settings = _settings(spec.settings, run.params)
@@ -97,7 +96,7 @@ def reproduce(
     fitted = fit_sample(spec, settings, sample)
     differs = []
     if sample.digest != version.tags[INPUT_DIGEST_TAG]:
-        differs.append("its rows are not those that were fitted")
+        differs.append("its rows differ from those that were fitted")
     metrics = {
         name: {"registered": run.metrics.get(name, math.nan), "rebuilt": float(value)}
         for name, value in fitted.metrics.items()
@@ -111,10 +110,10 @@ def reproduce(
     if stored is not None and fitted.held_out is not None:
         rebuilt = with_digests(fitted.held_out, sample.rows, spec.key, spec.features)
         if not _same_predictions(stored, rebuilt):
-            differs.append("its predictions out of fold are others")
+            differs.append("its out-of-fold predictions differ")
     changed = _changed_libraries(version.tags)
     if differs and changed:
-        differs.append(f"installed is another version of {', '.join(changed)}")
+        differs.append(f"other versions are installed of {', '.join(changed)}")
     return {
         "model": spec.name,
         "version": number,
@@ -137,7 +136,7 @@ def _settings(default: Any, params: Mapping[str, str]) -> Any:
         if item.name not in params:
             raise LakehouseError(
                 f"The run of this version has no value for the setting {item.name}, which was "
-                "added later; rebuild it with the version of the code that fitted it."
+                "added later; reproduce it with the code that fitted it."
             )
         text = params[item.name]
         found[item.name] = (

@@ -397,4 +397,4 @@ def _scores(rows: Array, learned: Array, kind: Method, unit: Unit, series: Array
 
 def _check(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise LakehouseError(f"The {name} {value!r} is not known; use {' or '.join(allowed)}.")
+        raise LakehouseError(f"The {name} {value!r} is unknown; use {' or '.join(allowed)}.")

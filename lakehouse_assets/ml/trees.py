@@ -103,7 +103,7 @@ def from_xgboost(booster: Any, depth: int) -> Trees:
     import numpy as np
 
     if not 1 <= depth <= MOST_DEPTH:
-        raise LakehouseError(f"Trees of depth {depth} are not read; use 1 to {MOST_DEPTH}.")
+        raise LakehouseError(f"Trees of depth {depth} are not supported; use 1 to {MOST_DEPTH}.")
     learner = json.loads(booster.save_raw("json"))["learner"]
     made = [_complete(t, depth) for t in learner["gradient_booster"]["model"]["trees"]]
     share = float(learner["learner_model_param"]["base_score"].strip("[]"))

@@ -1,4 +1,4 @@
-"""Encodes columns for a browser: dictionaries and the smallest arrays that keep every value."""
+"""Encodes columns for a browser, as dictionaries and as the smallest arrays that lose no value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXACT = 2**53
 
 
 def array(values: np.ndarray[Any, Any]) -> dict[str, str]:
-    """Encode numbers as `{type, data}`: the smallest type that keeps them, and base64."""
+    """Encode numbers as `{type, data}`: the smallest type that holds them, and base64."""
     kinds: tuple[type[np.generic], ...] = (np.float64,)
     if values.dtype.kind in "iu":
         kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.float64)
@@ -77,7 +77,7 @@ def _label(value: Any) -> Any:
 
 
 def type_of(kind: pa.DataType) -> str:
-    """Return what a browser has to know of a dimension's type."""
+    """Return the type of a dimension for the browser."""
     import pyarrow as pa
 
     if pa.types.is_date(kind):

@@ -1,4 +1,4 @@
-"""Reads the rows of a page's source: one for each combination of its dimensions."""
+"""Reads the rows of a page's source, one for each combination of its dimensions."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 # Runs a statement over the SQL names of the lake's tables.
 Ask: TypeAlias = Callable[[str], "pa.Table"]
-# What says who people are or how to reach them has no place in files that anybody may copy.
+# Identifiers and contacts of people stay out of files that anybody may copy.
 _PRIVATE = ("identifier", "contact")
-_HIDDEN = "A running number: these files name nobody."
+_HIDDEN = "A running number that replaces a personal value."
 ROWS = 200_000
-"""Most rows of a source: more take too long to filter in a browser."""
+"""Most rows of a source; a browser filters more too slowly."""
 
 
 class TooManyRowsError(LakehouseError):
@@ -40,7 +40,7 @@ def load(
 ) -> dict[str, Any]:
     """Read a source and return it as the browser's `source`, see docs/how-to/pages.md.
 
-    Unless `identifiers`, running numbers stand for values that identify people.
+    Unless `identifiers`, running numbers replace values that identify people.
 
     Raises:
         TooManyRowsError: there are more than `ROWS` combinations.
@@ -163,6 +163,6 @@ def _order(dimension: str) -> str:
 
 
 def _name(table: Table, keys: tuple[str, ...]) -> str:
-    """Return the SQL name of a referenced table: all its states if the key names one of them."""
+    """Return the SQL name of a referenced table: its history if the key includes the partition."""
     states = table.partition and table.holds_states and table.partition.column in keys
     return f"{table.full_name}_history" if states else table.full_name

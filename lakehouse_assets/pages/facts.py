@@ -1,4 +1,4 @@
-"""What the pages about the lake show besides its tables: facts about the tables and the models."""
+"""Facts about the tables and the models, for the pages about the lake itself."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def facts(
 
     Args:
         lake: The lake.
-        reads: What each table or view reads, by full name; other names than tables are left out.
-        tracking: Where models are registered; None leaves out their metrics.
+        reads: The tables that each table or view reads, by full name; other names are ignored.
+        tracking: The MLflow store; None leaves out the models' metrics.
 
     Raises:
         LakehouseError: the lake or MLflow cannot be read.
@@ -44,7 +44,7 @@ def facts(
         GUARDS: _guards(decisions),
     }
     if tracking is not None:
-        # MLflow is asked only for models that there are: the first question makes its database.
+        # Only if there are models: MLflow creates its database on first use.
         models = sorted({decision["model"] for decision in decisions})
         rows[METRICS] = [row for model in models for row in _metrics(tracking, model)]
     return {

@@ -1,7 +1,7 @@
-"""Takes a measure's expression apart, so that a browser recomputes it for any selection of rows.
+"""Splits a measure's expression so that a browser can compute it for any selection of rows.
 
-An expression is arithmetic over aggregates. The aggregates become components, which are computed
-for groups of rows and added up (or compared) from there; the arithmetic becomes a small tree.
+An expression is arithmetic over aggregates. The aggregates become components, computed for groups
+of rows and combined in the browser; the arithmetic becomes a small tree.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Component:
         operation: How the results of groups are combined. The values of `distinct` are the
             distinct values themselves.
         sql: SQL over the table's columns that computes it for a group; for `distinct`, the value.
-        count: Whether it counts, so that no rows give zero and not null.
+        count: Whether it counts, so that it is zero instead of null without rows.
     """
 
     operation: Operation
@@ -53,10 +53,10 @@ class Components:
     )
 
     def tree(self, measure: Measure) -> Tree:
-        """Take a measure apart, and return its arithmetic over the components.
+        """Split a measure and return its arithmetic over the components.
 
         Raises:
-            LakehouseError: the expression has something that cannot be recomputed from groups.
+            LakehouseError: part of the expression cannot be computed from groups.
         """
         return self._tree(sqlglot.parse_one(measure.expression, dialect="duckdb"), measure)
 
@@ -126,7 +126,7 @@ class Components:
 
     def _refused(self, measure: Measure, node: exp.Expr) -> LakehouseError:
         return LakehouseError(
-            f"Measure {measure.name} of {self.table.full_name} has {node.sql(dialect='duckdb')!r}, "
-            "which a page cannot recompute for a selection; use arithmetic over sum, count, avg, "
-            "min and max."
+            f"Measure {measure.name} of {self.table.full_name} uses "
+            f"{node.sql(dialect='duckdb')!r}, which a page cannot compute for a selection; use "
+            "arithmetic over sum, count, avg, min and max."
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.catalog.registry import Column, Measure, Table
+from lakehouse_assets.quality.tables import OWNER, TABLE_NAME
 
 DOMAIN = "lake"
-_OWNER = "team:platform"
-_TABLE = Column("table_name", "string", "Table, as <domain>.<table>.", False)
 _LAYER = Column("layer", "string", "Layer.", False)
 
 TABLES = Table(
@@ -16,10 +15,10 @@ TABLES = Table(
     layer="gold",
     description="One row per declared table, from its Delta log.",
     columns=(
-        _TABLE,
+        TABLE_NAME,
         Column("domain", "string", "Domain.", False),
         _LAYER,
-        Column("kind", "string", "How its partitions relate.", False),
+        Column("kind", "string", "Kind of table, such as `event` or `snapshot`.", False),
         Column("state", "string", "`built`, `empty` or `not built`.", False),
         Column("newest_partition", "date", "Newest partition with rows; null without partitions."),
         Column("written_at", "timestamp", "When its rows were last written; null if never."),
@@ -29,7 +28,7 @@ TABLES = Table(
         Column("partitions", "int", "Partitions with rows.", False, "count"),
     ),
     keys=("table_name",),
-    owner=_OWNER,
+    owner=OWNER,
     kind="snapshot",
     measures=(
         Measure("tables", "count(*)", "count", "additive", "Declared tables."),
@@ -45,7 +44,7 @@ EDGES = Table(
     domain=DOMAIN,
     name="edges",
     layer="gold",
-    description="One row per pair of tables of which the second is computed from the first.",
+    description="One row per table and table that is computed from it.",
     columns=(
         Column("from_table", "string", "Table that is read, as <domain>.<table>.", False),
         Column("to_table", "string", "Table that is computed from it.", False),
@@ -53,7 +52,7 @@ EDGES = Table(
         Column("to_layer", "string", "Layer of the second.", False),
     ),
     keys=("from_table", "to_table"),
-    owner=_OWNER,
+    owner=OWNER,
     kind="snapshot",
     measures=(Measure("edges", "count(*)", "count", "additive", "Pairs of tables."),),
 )
@@ -62,16 +61,16 @@ GUARDS = Table(
     domain=DOMAIN,
     name="guards",
     layer="gold",
-    description="One row per guard of a decision about a model: what a candidate had to reach.",
+    description="One row per guard of a decision: a condition that the candidate must meet.",
     columns=(
         Column("model", "string", "Registered model.", False),
         Column("candidate", "int", "Version that the decision is about.", False, "code"),
         Column("guard", "string", "Name of the guard.", False),
-        Column("result", "string", "What was found and what was wanted.", False),
+        Column("result", "string", "The measured and the required value.", False),
         Column("passed", "boolean", "Whether the candidate passed.", False),
     ),
     keys=("model", "candidate", "guard"),
-    owner=_OWNER,
+    owner=OWNER,
     kind="event",
     measures=(
         Measure("guards", "count(*)", "count", "additive", "Guards that were checked."),
@@ -90,14 +89,14 @@ METRICS = Table(
         Column("version", "int", "Version.", False, "code"),
         Column("version_name", "string", "Model and version.", False),
         Column("alias", "string", "`champion`, `challenger` or `previous`; null for none."),
-        Column("partition", "string", "Partition that it was fitted on.", False),
+        Column("partition", "string", "Partition that the version was fitted on.", False),
         Column("metric", "string", "Name of the metric.", False),
         Column("decides", "boolean", "Whether a gate or the comparison with the champion uses it.",
                False),
         Column("value", "double", "Its value.", unit="metric"),
     ),
     keys=("model", "version", "metric"),
-    owner=_OWNER,
+    owner=OWNER,
     kind="snapshot",
     measures=(
         Measure("versions", "count(distinct version_name)", "count", "non_additive",
@@ -112,7 +111,7 @@ MODELS_PAGE = Page(
     "models",
     "Machine learning",
     "quality",
-    "Which versions of the models decide, what they had to reach, and whether their data drifts.",
+    "Versions of the models, the conditions they had to meet, and drift in their data.",
     sources=(
         Source("model_decisions", "decisions"),
         Source("lake.guards", "guards"),
@@ -128,11 +127,11 @@ MODELS_PAGE = Page(
         Visual("card", "Decisions", measures=("decisions",), width=3),
         Visual("card", "Promotions", measures=("promotions",), width=3),
         Visual("card", "Unusual comparisons", source="drift", measures=("unusual",), width=3),
-        Visual("matrix", "Metrics that decide, by version", source="deciding", width=12,
+        Visual("matrix", "Deciding metrics by version", source="deciding", width=12,
                dimensions=("version_name", "metric"), measures=("metric_value",),
                sort="dimension",
             options={"totals": False},
-            note="Those that gates and comparisons use"),
+            note="Metrics used by gates and by the comparison with the champion"),
         Visual("bar", "Decisions and promotions by model", dimensions=("model",),
                measures=("decisions", "promotions"), width=5),
         Visual("table", "All metrics", source="metrics", width=7, sort="dimension",
@@ -145,8 +144,8 @@ MODELS_PAGE = Page(
                measures=("gain",), sort="dimension"),
         Visual("bar", "Drift by column", source="drift", dimensions=("measure",),
                measures=("largest_value",), top=15, width=6, height="tall",
-               note="Population stability index, or rows over their median; above 0.25 the "
-                    "distribution is another"),
+               note="Population stability index, or rows divided by their median; an index above "
+                    "0.25 means another distribution"),
         Visual("bar", "Comparisons by table", source="drift", dimensions=("table_name",),
                measures=("comparisons", "unusual"), width=6, height="tall", top=15),
     ),
@@ -156,8 +155,7 @@ LAKE_PAGE = Page(
     "lake",
     "Lake",
     DOMAIN,
-    "Every table: how much it holds, when it was written, what its checks say and what it is made "
-    "from.",
+    "Every table: its size, freshness, check results and lineage.",
     sources=(
         Source("lake.tables", "tables"),
         Source("quality.quality_rules", "rules"),
@@ -175,7 +173,7 @@ LAKE_PAGE = Page(
                series="layer", measures=("tables",), width=4),
         Visual("bar", "Largest tables", dimensions=("table_name",), measures=("rows",), top=12,
                width=8),
-        Visual("bar", "Rows that fail rules", source="rules", dimensions=("table_name", "rule"),
+        Visual("bar", "Rows failing rules", source="rules", dimensions=("table_name", "rule"),
                drill=True, measures=("failing_rows",), top=12, width=6),
         Visual("table", "Rules", source="rules", width=6,
                dimensions=("table_name", "rule", "action"),

@@ -1,1 +1,1 @@
-"""Writes the lake's tables, measures and pages as Power BI projects."""
+"""Writes tables, measures and pages as Power BI projects."""

@@ -1,10 +1,9 @@
 """Translates SQL aggregates and row filters over one table to DAX.
 
-SQL and DAX differ where a value is missing: DAX adds blank as 0 and takes it for equal to 0, "" and
-false, where SQL's result is null. The translation tests for blank wherever that could change a
-result, so both languages compute the same, with these exceptions: text is compared as Power BI
-compares it, without regard to case; a count of no rows is blank instead of 0; and a division by
-zero is blank.
+SQL and DAX differ on missing values: DAX adds blank as 0 and treats it as equal to 0, "" and false,
+where SQL returns null. The translation tests for blank wherever that could change a result, so that
+both compute the same, with three exceptions: Power BI compares text without regard to case; a count
+of no rows is blank instead of 0; and a division by zero is blank.
 """
 
 from __future__ import annotations
@@ -62,16 +61,16 @@ def measure_to_dax(
     Args:
         table: The table whose columns it names.
         expression: The aggregate, such as `sum(revenue) / nullif(sum(pieces), 0)`.
-        named: The table's name in the model, if it has another there.
-        where: Condition on the rows, if not all of them count.
+        named: The table's name in the model, if it differs.
+        where: Condition on the rows; None for all rows.
 
     Raises:
-        UntranslatableError: it uses something that has no translation here; the message names it.
+        UntranslatableError: part of the expression has no translation; the message names it.
     """
     tree = _parsed(expression)
     if any(node.find_ancestor(exp.AggFunc, exp.Filter) is None
            for node in tree.find_all(exp.Column)):  # fmt: skip
-        raise UntranslatableError(f"{expression} has a column outside of an aggregate.")
+        raise UntranslatableError(f"{expression} has a column outside an aggregate.")
     found = _Translation(table, named or table.name, expression)
     if where is not None:
         found.where = _parsed(where)
@@ -79,10 +78,10 @@ def measure_to_dax(
 
 
 def filter_to_dax(table: Table, condition: str, *, named: str | None = None) -> str:
-    """Translate an SQL condition on a table's rows to DAX that is true for the rows it is true for.
+    """Translate an SQL condition on a table's rows to DAX that is true for the same rows.
 
     Raises:
-        UntranslatableError: it uses something that has no translation here; the message names it.
+        UntranslatableError: part of the expression has no translation; the message names it.
     """
     return _Translation(table, named or table.name, condition).true(_parsed(condition))
 
@@ -91,7 +90,7 @@ def _parsed(expression: str) -> exp.Expr:
     try:
         tree = sqlglot.parse_one(expression, dialect="duckdb")
     except SqlglotError:
-        raise UntranslatableError(f"{expression} is SQL that cannot be read.") from None
+        raise UntranslatableError(f"{expression} is not valid SQL.") from None
     return tree
 
 
@@ -108,7 +107,7 @@ class _Translation:
 
     def _no(self, node: exp.Expr) -> UntranslatableError:
         return UntranslatableError(
-            f"{node.sql('duckdb')} in {self._expression} has no translation to DAX."
+            f"{node.sql('duckdb')} in {self._expression} cannot be translated to DAX."
         )
 
     def value(self, node: exp.Expr) -> str:
@@ -199,7 +198,7 @@ class _Translation:
         raise self._no(node)
 
     def _known(self, values: Sequence[exp.Expr], said: str) -> str:
-        """Return a condition that also wants that none of the values is blank."""
+        """Return a condition that also requires that none of the values is blank."""
         tests = [f"NOT(ISBLANK({self.value(v)}))" for v in values if self._nullable(v)]
         return f"({' && '.join([*tests, said])})" if tests else said
 

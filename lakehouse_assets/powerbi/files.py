@@ -1,4 +1,4 @@
-"""What all files of a project share: ids that depend on names only, JSON, and addresses."""
+"""Ids and JSON for the files of a project."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _NAMESPACE = UUID("0a9d7f8e-6f0c-5d3b-9b1e-2d7b1f6a4c55")
 
 
 def tag(*parts: str) -> str:
-    """Return the id of something in a project, which depends on its names only."""
+    """Return the id of an object in a project, which depends only on its names."""
     return str(uuid5(_NAMESPACE, "/".join(parts)))
 
 
 def short(*parts: str) -> str:
-    """Return an id as pages and visuals have it."""
+    """Return an id in the short form of pages and visuals."""
     return tag(*parts).replace("-", "")[:20]
 
 
 def as_json(content: Any) -> str:
-    """Return JSON as the files have it: two spaces, text as it is."""
+    """Return JSON with an indent of two spaces and without escapes."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

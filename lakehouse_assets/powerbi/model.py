@@ -1,4 +1,4 @@
-"""Decides what a domain's semantic model contains: tables, columns, relations and measures."""
+"""Derives a domain's semantic model from the registry: tables, columns, relations and measures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lakehouse_assets.powerbi.dax import (
 LAYERS = ("gold", "segments")
 Synonyms: TypeAlias = Mapping[tuple[Table, str], tuple[str, ...]]
 _INTEGERS = ("int", "bigint")
-# Numbers that name something: adding them up means nothing.
+# Units of numbers that are names, which have no meaningful sum.
 _NAMES = frozenset({"id", "code", "year", "month", "day", "quarter", "weekday", "week", "rank",
                     "hour"})  # fmt: skip
 _AVERAGED = frozenset({"share", "percent", "score", "years", "days", "hours", "minutes", "months",
@@ -47,15 +47,14 @@ class ModelColumn:
 
     Attributes:
         column: Its declaration.
-        hidden: Whether report authors do not see it: keys that a relation uses, and technical
-            columns.
+        hidden: Whether it is hidden from report authors: keys of relations and technical columns.
         data_type: Type in the model: `string`, `int64`, `double`, `decimal` (four decimals),
             `dateTime` or `boolean`.
         format: Format of its values, or None.
-        summarize: How a visual sums it up if nobody says otherwise: `none`, `sum` or `average`.
+        summarize: Default aggregation in visuals: `none`, `sum` or `average`.
         folder: Display folder, or None.
         category: Data category, such as `City`, or None.
-        sort_by: Name of the column that gives its values' order, or None.
+        sort_by: Name of the column that orders its values, or None.
         key: Whether it is the key of the date table.
         synonyms: Other words for it, from the glossary.
     """
@@ -123,9 +122,9 @@ class ModelTable:
 
 @dataclass(frozen=True)
 class Relation:
-    """A relation of many rows to one, which filters in one direction: from the one to the many.
+    """A many-to-one relation, which filters from the one side to the many side.
 
-    An inactive relation is one that would make a second path between two tables.
+    It is inactive if it would be a second path between two tables.
     """
 
     table: str
@@ -137,15 +136,15 @@ class Relation:
 
 @dataclass(frozen=True)
 class SharedTable:
-    """The values of a dimension that several tables have each on their own.
+    """The values of a dimension that several tables have in columns of their own.
 
-    They are related to it, so that one slicer filters them all.
+    The tables are related to it, so that one slicer filters them all.
 
     Attributes:
-        name: Its name, and that of its column.
+        name: Name of the table and of its column.
         dimension: The dimension of pages.
         data_type: Type of the column.
-        columns: Tables and columns that have the values.
+        columns: Tables and columns with the values.
     """
 
     name: str
@@ -160,9 +159,9 @@ class ModelRole:
 
     Attributes:
         name: Its name.
-        description: Who has it.
-        filters: DAX conditions on the rows that it sees, by table; other tables have none.
-        closed: Columns that it does not see, by table.
+        description: Its description.
+        filters: DAX conditions on the visible rows, by table; other tables have none.
+        closed: Hidden columns by table.
     """
 
     name: str
@@ -182,7 +181,7 @@ class Model:
         relations: Its relations.
         shared: Values of dimensions that several tables have.
         roles: Roles that viewers of its reports may have.
-        left_out: What the registry declares and the model lacks, each with the reason.
+        left_out: Declared tables, relations and measures that the model lacks, with the reasons.
     """
 
     name: str
@@ -248,10 +247,10 @@ def model_of(
         registry: All tables.
         domain: The domain.
         computed: Whether the source has tables that SQL computes when they are read.
-        pages: Pages that the model is for. It has the histories that they show, measures with the
-            conditions of their sources, and the relations that they need are active if possible.
+        pages: Pages that the model serves: it has their histories, measures with the conditions of
+            their sources, and their relations are active if possible.
         roles: Roles of the lake; the model has those that may read a table of the domain.
-        synonyms: Other words for columns and measures, by their table and name.
+        synonyms: Synonyms of columns and measures, by table and name.
     """
     own = [t for t in registry if t.domain == domain and t.layer in LAYERS]
     left_out: list[str] = []
@@ -259,7 +258,7 @@ def model_of(
         if view.table.domain == domain and computed:
             own.append(view.table)
         elif view.table.domain == domain:
-            left_out.append(f"table {view.table.full_name}: only SQL computes it")
+            left_out.append(f"table {view.table.full_name}: it is a view; --source sql includes it")
     wanted = [
         (page, source, table)
         for page in pages for source in page.sources
@@ -305,10 +304,11 @@ def model_of(
 
 
 def _role(access: Access, tables: Iterable[ModelTable], referred: Collection[str]) -> ModelRole:
-    """Return what a role sees of a model.
+    """Return a role of a model.
 
-    A filter without rows on a table that others refer to would hide their rows as well, so that
-    such a table has its columns closed. Power BI cannot mask: masked columns are closed, too.
+    A table that the role may not read is filtered to no rows. If other tables refer to it, that
+    would hide their rows as well, so its columns are hidden instead. Power BI cannot mask, so
+    masked columns are hidden too.
     """
     filters: dict[str, str] = {}
     closed: dict[str, tuple[str, ...]] = {}
@@ -364,7 +364,7 @@ def _relations(
     first: Collection[tuple[Table, str]],
     left_out: list[str],
 ) -> list[Relation]:
-    """Return the relations that references give, the most wanted first."""
+    """Return the relations from references, the most useful first."""
     referred = {registry.meant_by(t, r.to_table) for t, _ in named for r in t.references}
     wanted: list[tuple[tuple[bool, bool], Relation]] = []
     for (table, _), name in named.items():
@@ -372,7 +372,9 @@ def _relations(
             to = registry.meant_by(table, reference.to_table)
             pair = _single(reference, to)
             if pair is None:
-                left_out.append(f"relation of {name} to {to.full_name}: it has several columns")
+                left_out.append(
+                    f"relation of {name} to {to.full_name}: its key has several columns"
+                )
                 continue
             order = ((table, pair[0]) not in first, table in referred)
             wanted.append((order, Relation(name, pair[0], named[to, False], pair[1], True)))
@@ -380,7 +382,7 @@ def _relations(
 
 
 def _activated(relations: Iterable[Relation]) -> list[Relation]:
-    """Make each relation active, unless two tables would get a second path."""
+    """Make each relation active, unless it would be a second path between two tables."""
     below: dict[str, set[str]] = {}
     found = []
     for relation in relations:
@@ -400,9 +402,9 @@ def _shared(
     wanted: _Wanted,
     relations: Iterable[Relation],
 ) -> tuple[SharedTable, ...]:
-    """Return the slicers' dimensions that no column of one table filters in all sources.
+    """Return the dimensions of slicers that no single table's column filters in all sources.
 
-    What identifies a person is never shared: roles could not be kept from its values.
+    Identifiers of people are never shared: a role could not be kept from reading them.
     """
     needed: dict[str, dict[tuple[str, str], str]] = {}
     for page in dict.fromkeys(page for page, _, _ in wanted):

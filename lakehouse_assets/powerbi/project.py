@@ -20,7 +20,7 @@ from lakehouse_assets.powerbi.model import Model, model_of, table_on
 from lakehouse_assets.powerbi.report import report_of
 from lakehouse_assets.powerbi.sources import RowSource
 
-# Lists what was written, so that nobody's changes are lost.
+# Lists the written files, so that later changes to them are not overwritten.
 WRITTEN = ".lakehouse-powerbi.json"
 
 
@@ -32,7 +32,7 @@ class Project:
         model: Its semantic model.
         pages: Pages of its report.
         files: Its files by path.
-        left_out: What the model and the report lack, each with the reason.
+        left_out: Parts that the model and the report lack, with the reasons.
     """
 
     model: Model
@@ -53,8 +53,8 @@ def projects(
 
     Args:
         registry: All tables.
-        source: Where the models' rows come from.
-        pages: The pages. A page belongs to the domain of its first source that the registry has.
+        source: The source of the models' rows.
+        pages: The pages. A page belongs to the domain of its first source in the registry.
         roles: The roles of the lake.
         terms: The glossary, by domain.
     """
@@ -78,7 +78,7 @@ def projects(
 def _synonyms(
     registry: Registry, terms: Mapping[str, Iterable[Term]]
 ) -> dict[tuple[Table, str], tuple[str, ...]]:
-    """Return the words of the glossary for columns and measures, by table and name."""
+    """Return the glossary's terms for columns and measures, by table and name."""
     found: dict[tuple[Table, str], tuple[str, ...]] = {}
     every = [*registry, *(view.table for view in registry.views)]
     for domain, own in terms.items():
@@ -99,7 +99,7 @@ def files_of(
     Args:
         model: The model.
         registry: All tables.
-        source: Where the model's rows come from.
+        source: The source of the model's rows.
         report: Files of the report's definition, by path in its folder.
     """
     name = model.name
@@ -151,18 +151,15 @@ def _platform(model: Model, kind: str) -> str:
 
 
 def write(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) -> None:
-    """Write files into a folder, in which a list of them says what was written the last time.
-
-    Files of the last time that are no longer needed are removed.
+    """Write files into a folder, with a list of them, and remove files of the last time.
 
     Args:
-        folder: The folder; it is made if it does not exist.
+        folder: The folder; it is created if it does not exist.
         files: Their content by path.
-        overwrite: Whether to replace files that somebody else has written or changed.
+        overwrite: Whether to replace files that were changed or written by others.
 
     Raises:
-        LakehouseError: a file was changed since it was written here, or is not from here, and would
-            be replaced or removed.
+        LakehouseError: a file that would be replaced or removed was changed or written by others.
     """
     record = folder / WRITTEN
     try:
@@ -176,8 +173,8 @@ def write(folder: Path, files: Mapping[str, str], *, overwrite: bool = False) ->
         digest = sha256(found.read_bytes()).hexdigest()
         if digest not in {before.get(path), _digest(files.get(path, ""))}:
             raise LakehouseError(
-                f"{found} was changed since it was written, for example by Power BI Desktop; "
-                "choose another folder, or --overwrite to lose the changes."
+                f"{found} was changed after it was written, for example in Power BI Desktop; "
+                "choose another folder, or discard the changes with --overwrite."
             )
     for path in before.keys() - files.keys():
         (folder / path).unlink(missing_ok=True)

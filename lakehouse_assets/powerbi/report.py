@@ -34,7 +34,7 @@ _Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Field:
-    """A column or measure of the model, and how a visual calls it."""
+    """A column or measure of the model, with its label in a visual."""
 
     table: str
     name: str
@@ -66,7 +66,7 @@ class Report:
 
     Attributes:
         files: Its files by path; empty if it has no page.
-        left_out: Visuals and slicers of the pages that it lacks, each with the reason.
+        left_out: Visuals and slicers that it lacks, with the reasons.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -187,11 +187,11 @@ class _PageWriter:
         self.height = top + height + _MARGIN
 
     def _can_show(self, visual: Visual) -> bool:
-        """Whether the model has all that a visual needs; if not, it is reported."""
+        """Whether the model has all fields of a visual; a missing one is reported."""
         source = self._page.source(visual.source)
         reason = self._missing(source, visual.named_dimensions, visual.measures)
         if source.where and not visual.measures:
-            reason = reason or "without a measure, the condition of its source has no place"
+            reason = reason or "its source has a condition, which needs a measure"
         if reason:
             self._report(f"visual {visual.title!r}", reason)
         return reason is None
@@ -245,9 +245,9 @@ class _PageWriter:
     def _dimension(self, source: Source, name: str) -> _Field:
         """Return the column of a dimension.
 
-        One slicer and one click filter all sources if they use one column: that of the values that
-        they share, or, if another source has the dimension from a table that this source's table
-        refers to, that table's.
+        All sources should use the same column, so that one slicer or click filters them all: the
+        column of the shared values, or else the column of a referenced table that another source
+        uses.
         """
         own = self._column(source, name)
         shared_values = self._model.shared_column(name, *own)
@@ -318,7 +318,7 @@ class _PageWriter:
                 },
                 "objects": {"data": [{"properties": {"mode": _literal(mode)}}]},
                 "visualContainerObjects": _titled(found.label, None),
-                # Slicers of one column on several pages are one.
+                # Slicers of the same column on several pages are synchronised.
                 "syncGroup": {
                     "groupName": f"{found.table}.{found.name}",
                     "fieldChanges": True,

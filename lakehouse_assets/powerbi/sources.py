@@ -1,4 +1,4 @@
-"""Where a semantic model gets its rows from: Power Query (M) and Direct Lake partitions."""
+"""The source of a semantic model's rows: Power Query (M) and Direct Lake partitions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _UTC = (
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where a model's rows come from.
+    """The source of a model's rows.
 
     Attributes:
         kind: `local`, a folder; `onelake`, a lakehouse of Fabric; or `sql`, the SQL endpoint.
-        parameters: Parameters of the model by name, with the value that it starts with.
+        parameters: Parameters of the model by name, with their initial values.
         expressions: Shared M expressions of the model, by name.
     """
 
@@ -46,25 +46,26 @@ class RowSource:
 
         Args:
             kind: Its kind.
-            at: Where Power BI finds it, if not at `root`: a folder, an address in OneLake, or
+            at: The location for Power BI, if not `root`: a folder, an address in OneLake, or
                 `<host>:<port>/<database>` for SQL.
             root: The root of the lake.
 
         Raises:
-            LakehouseError: the place is not one of that kind.
+            LakehouseError: the location is not of that kind.
         """
         if kind == "sql":
             found = re.fullmatch(r"([^/\s]+)/([^/\s]+)", at or "localhost:5432/lake")
             if found is None:
                 raise LakehouseError(
-                    f"{at} is not a place of the SQL endpoint; write --at <host>:<port>/<database>."
+                    f"{at} is not an address of the SQL endpoint; write --at "
+                    "<host>:<port>/<database>."
                 )
             return cls(kind, {"Server": found[1], "Database": found[2]}, {"Utc": _UTC})
         if kind == "local":
             if at is None and not isinstance(root, Path):
                 raise LakehouseError(
-                    f"The lake is at {root}, which is not a folder; name the folder that Power BI "
-                    "reads with --at, or choose --source onelake or sql."
+                    f"The lake is at {root}, which is not a folder; give Power BI's folder with "
+                    "--at, or choose --source onelake or sql."
                 )
             return cls(
                 kind,
@@ -78,13 +79,13 @@ class RowSource:
         place = root if at is None else parse_location(at)
         if not isinstance(place, CloudLocation) or not place.is_onelake:
             raise LakehouseError(
-                f"{place} is not a lakehouse in OneLake; name one with --at abfss://<workspace>@"
+                f"{place} is not a lakehouse in OneLake; give one with --at abfss://<workspace>@"
                 "onelake.dfs.fabric.microsoft.com/<lakehouse>.Lakehouse/Tables."
             )
         if place.path != f"{place.lakehouse}/{TABLES}":
             raise LakehouseError(
-                f"{place} is not the folder {TABLES} of a lakehouse, where Direct Lake finds "
-                f"tables; name {place.lakehouse}/{TABLES} with --at."
+                f"{place} is not the folder {TABLES} of a lakehouse, where Direct Lake looks for "
+                f"tables; give {place.lakehouse}/{TABLES} with --at."
             )
         host = place.host.replace(".blob.", ".dfs.", 1)
         address = f"https://{host}/{place.container}/{place.lakehouse}"
@@ -96,10 +97,10 @@ class RowSource:
         return cls(kind, {}, {"DirectLake": lake, "Delta": delta, "Utc": _UTC})
 
     def direct_lake(self, table: ModelTable) -> bool:
-        """Whether the model reads a table's files itself.
+        """Whether Direct Lake reads a table.
 
-        It does in OneLake, if it has all partitions of the table and no type that Direct Lake
-        lacks; other tables are imported.
+        It does in OneLake if the model has all partitions of the table and only types that Direct
+        Lake supports; other tables are imported.
         """
         plain = all(
             not c.column.type.startswith("array")

@@ -116,9 +116,9 @@ def _relationships(model: Model) -> str:
 def _table(model: Model, table: ModelTable, registry: Registry, source: RowSource) -> str:
     described_as = table.table.description
     if table.history:
-        described_as += " All states."
+        described_as += " All partitions."
     elif table.latest_only and table.table.partition:
-        described_as += f" The latest {table.table.partition.grain}."
+        described_as += f" The latest {table.table.partition.grain} only."
     lines = [
         *described(described_as),
         f"table {quoted(table.name)}",
@@ -130,7 +130,8 @@ def _table(model: Model, table: ModelTable, registry: Registry, source: RowSourc
         lines += [
             "",
             *described(
-                measure.measure.description + (f" Where {measure.where}." if measure.where else ""),
+                measure.measure.description
+                + (f" Only rows where {measure.where}." if measure.where else ""),
                 "\t",
             ),
             f"\tmeasure {quoted(measure.name)} = {measure.dax}",
@@ -186,7 +187,9 @@ def _shared(model: Model, shared: SharedTable) -> str:
     known = f"NOT(ISBLANK([{shared.name}]))"
     return _text(
         [
-            *described("Values that several tables have: a slicer of them filters them all."),
+            *described(
+                "Values that several tables share. A slicer on this table filters them all."
+            ),
             f"table {name}",
             f"\tlineageTag: {tag(model.domain, 'shared', shared.dimension)}",
             "",
@@ -251,7 +254,7 @@ def _role(role: ModelRole) -> str:
 
 
 def _culture(model: Model) -> str:
-    """Return the culture with the words that people may use for tables, columns and measures."""
+    """Return the culture with synonyms of tables, columns and measures, for Q&A."""
     entities: dict[str, object] = {}
 
     def add(words: Iterable[str], **binding: str) -> None:

@@ -1,4 +1,4 @@
-"""Which Power BI visual shows each kind of visual of a page, and which fields go in which role."""
+"""Maps each kind of visual to a Power BI visual and its fields to roles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Takes = Literal["column", "measure", "number"]
 
 
 class Role(NamedTuple):
-    """What a role of a Power BI visual takes.
+    """The fields that a role of a Power BI visual takes.
 
     Attributes:
         takes: `column`, `measure`, or `number`: a column's average.
@@ -67,16 +67,16 @@ FIELD_ROLES: Mapping[str, Mapping[str, Role]] = {
     },
     "slicer": {"Values": Role("column", 1, 1)},
 }  # fmt: skip
-# Roles of ours that Power BI has as one.
+# Roles that are one in Power BI.
 MERGED = {"Measures": "Values"}
 
 
 class Shown(NamedTuple):
-    """How Power BI shows a kind of visual.
+    """The Power BI visual for a kind of visual.
 
     Attributes:
         visual: The Power BI visual.
-        dimensions: Roles of the dimensions in their order; the last one takes all that follow.
+        dimensions: Roles of the dimensions in order; the last one takes the rest.
         measures: Roles of the measures, likewise.
         target: Role of the dimension that is explained.
     """
@@ -100,7 +100,7 @@ SHOWN: Mapping[str, Shown] = {
     "table": Shown("tableEx", ("Values",), ("Measures",)),
     "matrix": Shown("pivotTable", ("Rows", "Columns"), ("Values",)),
     "scatter": Shown("scatterChart", ("Category",), ("X", "Y", "Size")),
-    # Power BI has none without a visual from its store.
+    # A word cloud needs a custom visual.
     "word_cloud": Shown("treemap", ("Group",), ("Values",)),
     "decomposition_tree": Shown("decompositionTreeVisual", ("ExplainBy",), ("Analyze",)),
     "key_influencers": Shown("keyDriversVisual", ("ExplainBy",), (), "Target"),

@@ -7,7 +7,7 @@ from lakehouse_assets.catalog.registry import Column, Measure, Table
 DOMAIN = "quality"
 OWNER = "team:platform"
 
-_TABLE = Column("table_name", "string", "Checked table, as <domain>.<table>.", False)
+TABLE_NAME = Column("table_name", "string", "Checked table, as <domain>.<table>.", False)
 _PARTITION = Column(
     "partition", "string",
     "Checked partition: a day, the first day of a month, or empty for the whole table.",
@@ -34,7 +34,7 @@ QUALITY_EVENTS = Table(
     ),
     columns=(
         Column("run_id", "string", "Id of the Dagster run.", False),
-        _TABLE,
+        TABLE_NAME,
         _PARTITION,
         _RULE,
         Column(
@@ -58,7 +58,7 @@ QUALITY_RULES = Table(
     layer="gold",
     description="Latest result of every rule on every partition, with its pass rate.",
     columns=(
-        _TABLE,
+        TABLE_NAME,
         _PARTITION,
         _RULE,
         _ACTION,
@@ -98,7 +98,7 @@ QUALITY_DRIFT = Table(
         "of watched columns by population stability index (PSI)."
     ),
     columns=(
-        _TABLE,
+        TABLE_NAME,
         _PARTITION,
         Column(
             "measure", "string",

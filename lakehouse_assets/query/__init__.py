@@ -1,1 +1,1 @@
-"""Asks the lake in SQL: sessions, checks of statements, and what a role may read."""
+"""Queries the lake in SQL: sessions, checks of statements, and the rights of roles."""

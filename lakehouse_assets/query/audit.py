@@ -1,7 +1,7 @@
-"""Records who asked what of the lake, as lines in a folder that the audit log is filled from.
+"""Records every query as a line in a folder, from which the audit log is filled.
 
-A record has the shape of a statement, in which values are replaced by `?`, and never its values,
-parameters, rows or error texts.
+A record has the shape of a statement, with `?` in place of values. It never has values, parameters,
+rows or error texts.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from lakehouse_assets.errors import LakehouseError
 
 @dataclass(frozen=True)
 class Reader:
-    """Who asks, and how.
+    """The user of a statement.
 
     Attributes:
         user: Name of the user.
-        source: What they ask with: `command`, `postgresql`, `flight`, `python` or `pages`.
+        source: Way of access: `command`, `postgresql`, `flight`, `python` or `pages`.
     """
 
     user: str
@@ -33,7 +33,7 @@ class Reader:
 
     @classmethod
     def here(cls, source: str = "command") -> Reader:
-        """Return the user of this process; their number where the system knows no name."""
+        """Return the user of this process, by number if the system has no name."""
         try:
             user = getpass.getuser()
         except (KeyError, OSError):
@@ -43,20 +43,20 @@ class Reader:
 
 @dataclass(frozen=True)
 class Asked:
-    """A statement and what became of it.
+    """A statement and its outcome.
 
     Attributes:
-        at: When it was asked, in UTC.
+        at: Time of the statement, in UTC.
         user, source: As for `Reader`.
-        role: Their role; `owner` for the lake's owner.
+        role: Role of the user; `owner` for the lake's owner.
         policy: The row filters and masks that apply, in words; empty for none.
         statement: Its shape, without values.
         tables: The tables that it reads, as `<domain>.<table>`.
-        columns: The columns that it may read of them, as `<domain>.<table>.<column>`.
+        columns: The columns that it may read, as `<domain>.<table>.<column>`.
         rows: Number of rows that were fetched.
         milliseconds: Time until the last row was fetched.
-        verdict: `answered`, `refused`, `failed` or `cancelled`. An answer of which not every row
-            was fetched counts as cancelled.
+        verdict: `answered`, `refused`, `failed` or `cancelled`. A statement whose rows were not all
+            fetched counts as cancelled.
         code: SQLSTATE of an error; empty without one.
     """
 
@@ -75,12 +75,12 @@ class Asked:
 
 
 class AuditFolder:
-    """Adds records to a file of this process; a file holds the records of one day in UTC.
+    """Adds records to this process's file of the day in UTC.
 
-    A line is written at once, so that a killed process loses none that it has answered.
+    Each line is written at once, so that a killed process loses no record of an answer.
 
     Args:
-        folder: The folder, which is made when the first record is added.
+        folder: The folder, which is created with the first record.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -104,8 +104,8 @@ class AuditFolder:
                     file.write(line.encode())
         except OSError as error:
             raise LakehouseError(
-                f"The statement cannot be recorded in {self._folder} ({error.strerror}); make the "
-                "folder writable, or set LAKEHOUSE_AUDIT."
+                f"The audit record cannot be written to {self._folder} ({error.strerror}); make "
+                "the folder writable, or set LAKEHOUSE_AUDIT to another one."
             ) from error
 
 

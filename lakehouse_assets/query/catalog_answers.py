@@ -1,4 +1,4 @@
-"""Answers of the catalog in SQL: the tables of the lake, their columns and their versions."""
+"""Answers `show tables`, `describe` and `describe history`."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def catalog_rows(
         lake: The lake.
         statement: The statement.
         users: Users' views by SQL name.
-        sees: Whether whoever asks may know of a table.
+        sees: Whether the user's role may see a table.
 
     Raises:
-        QueryError: the table is not one that whoever asks may know of.
+        QueryError: the role may not see the table.
     """
     if statement.kind == "tables":
         return _tables(lake, users, sees)
     ((name, (view, _)),) = statement.names.items()
     if not sees(view.table):
         raise QueryError(
-            f'No table is called {name}. "show tables" lists what there is.',
+            f'No table is called {name}. "show tables" lists all tables.',
             table=name,
             sqlstate="42P01",
         )
@@ -53,7 +53,7 @@ def _tables(
     import pyarrow as pa
 
     def state(table: Table) -> str | None:
-        """Return "" for a table that exists, None for a missing one, or what is wrong with it."""
+        """Return "" for a table that can be read, None for a missing one, or the problem."""
         try:
             return None if lake.version(table) is None else ""
         except LakehouseError:
@@ -62,7 +62,7 @@ def _tables(
     states = dict(zip(lake.registry, log.of_each(state, lake.registry), strict=True))
 
     def of_view(view: View) -> str | None:
-        """Return the state of a view's table, or the worst of those that it is computed from."""
+        """Return the state of a view's table, or the worst of the tables that it reads."""
         read = view.computed.reads.values() if view.computed else [view.table]
         found = [states[table] for table in read]
         return None if None in found else max(filter(None, found), default="")
@@ -87,10 +87,7 @@ def _tables(
 
 
 def _history(lake: Lake, table: Table) -> pa.RecordBatchReader:
-    """List a table's versions, newest first: when, how and by which run each was made.
-
-    The last column has the rows that it added.
-    """
+    """List a table's versions, newest first: time, operation, run, and number of added rows."""
     import pyarrow as pa
 
     if table.kind == "view":

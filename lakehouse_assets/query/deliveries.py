@@ -44,8 +44,8 @@ class Deliveries:
             day: The day of delivery.
 
         Raises:
-            LakehouseError: there is no such dataset, nothing that can be read was delivered on the
-                day, or the zone is not on this machine.
+            LakehouseError: there is no such dataset, no readable file was delivered on the day, or
+                the landing zone is in the cloud.
         """
         dataset = self._datasets.get(name)
         if dataset is None:
@@ -53,8 +53,8 @@ class Deliveries:
             raise LakehouseError(f"No dataset is called {name}{close}")
         if not isinstance(self._zone.root, Path):
             raise LakehouseError(
-                f"The landing zone {self._zone.root} is in a store; its files can be asked by name "
-                "only where it is a folder of this machine."
+                f"Delivered files can be queried only in a local landing zone; "
+                f"{self._zone.root} is in the cloud."
             )
         landed = [f for f in self._zone.files(dataset) if f.delivered_on == day and not f.problem]
         files: dict[str, list[str]] = {}
@@ -64,8 +64,8 @@ class Deliveries:
                 files.setdefault(reader, []).append(str(file.local))
         if not files:
             raise LakehouseError(
-                f"No CSV, JSON or Parquet file of {name} was delivered on {day}; "
-                f"{self._zone.root}/{dataset.path} has the days."
+                f"No CSV, JSON or Parquet file of {name} was delivered on {day}; the days with "
+                f"deliveries are folders of {self._zone.root}/{dataset.path}."
             )
         root = literal(f"{self._zone.root}/")
         parts = (

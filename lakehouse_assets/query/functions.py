@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Where rows come from, in FROM.
+# Functions that may stand in FROM.
 TABLE_FUNCTIONS = frozenset({"generate_series", "range", "unnest"})
 
 FUNCTIONS = frozenset(

@@ -1,4 +1,4 @@
-"""Checks a statement before it runs, and rewrites it to what a role may read."""
+"""Checks a statement before it runs, and restricts it to the rows and columns of a role."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _ONE_SELECT = "Only one SELECT (also WITH, VALUES, UNION and so on) is allowed here"
-_TOO_DEEP = "The statement is nested too deeply; write it in steps."
-# What DuckDB's parser makes of a SELECT. Others, among them future ones, are refused.
+_TOO_DEEP = "The statement is nested too deeply; split it into steps."
+# Parts of a SELECT in DuckDB's parser. All others, including future ones, are refused.
 _EXPRESSIONS = frozenset(
     {
         "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT",
@@ -44,7 +44,7 @@ class Guarded(NamedTuple):
     """A statement that may run.
 
     Attributes:
-        sql: Its text, in which a role's tables are replaced by what it may read of them.
+        sql: Its text, with each table replaced by the rows and columns that the role may read.
         names: The known names of tables that it reads.
         columns: Names of the columns that it may need, in lower case; None for all of them.
     """
@@ -55,18 +55,17 @@ class Guarded(NamedTuple):
 
 
 def guard(text: str, access: Access | None, known: Mapping[str, View | str | None]) -> Guarded:
-    """Check that a statement only reads tables that may be read, and rewrite it for a role.
+    """Check that a statement reads only tables that the role may read, and rewrite it.
 
-    DuckDB's own parser reads the statement, so that both understand it alike. It must be one
-    SELECT, over known tables and its own WITH queries, with listed functions. In the result, each
-    table of a role is a subquery with the role's rows and masked columns.
+    DuckDB's own parser reads the statement, so that the check and the engine agree on its meaning.
+    It must be one SELECT over known tables and its own WITH queries, with listed functions. In the
+    result, each table is a subquery with the role's rows and masked columns.
 
     Args:
         text: The statement, in DuckDB's dialect.
         access: The role; None is the owner, who reads tables as they are stored.
-        known: Tables by the lower-case name that statements use: a view of the lake; the text of a
-            user's view, which is read with the rights of whoever asks; None for what only the owner
-            may read.
+        known: Tables by lower-case SQL name: a view of the lake; the text of a user's view, which
+            is read with the rights of the role; None for what only the owner may read.
 
     Raises:
         QueryError: the statement is refused.
@@ -100,14 +99,14 @@ class _Check:
         self.names: set[str] = set()
 
     def columns(self) -> frozenset[str] | None:
-        """Return the names of all columns that the statement mentions; None if it needs all."""
+        """Return the names of the columns that the statement mentions; None for all columns."""
         # The alias of a table, where a column could be, means a whole row.
         if self._every_column or self._bare & self._aliases:
             return None
         return frozenset(self._mentioned)
 
     def replace(self, columns: frozenset[str] | None) -> bool:
-        """Replace the tables by what the role may read; return whether the tree has changed."""
+        """Replace tables by the role's rows and columns; return whether the tree has changed."""
         if self._access is not None:
             for node, view in self._found:
                 parts = (node["catalog_name"], node["schema_name"], node["table_name"])
@@ -187,7 +186,7 @@ class _Check:
             allowed = (name for name, of in self._known.items() if self._reads(of))
             close = did_you_mean(written, allowed) or "."
             raise QueryError(
-                f'No table is called {written}{close} "show tables" lists what there is.',
+                f'No table is called {written}{close} "show tables" lists all tables.',
                 table=written,
                 sqlstate="42P01",
             )
@@ -210,7 +209,7 @@ class _Check:
     def _expand(self, node: dict[str, Any], name: str, text: str) -> None:
         """Replace a user's view by its text."""
         if name in self._expanding:
-            raise QueryError(f"The view {name} reads itself; change its text.")
+            raise QueryError(f"The view {name} reads itself; replace or drop it.")
         self._expanded = True
         statement = _parse(text)
         self._expanding.append(name)
@@ -247,15 +246,15 @@ def _fold(name: str) -> str:
 
 
 def _compare(meant: Any, read: Any) -> None:
-    """Check that the parser reads the same tables from a tree's text as the tree has.
+    """Check that a tree's text reads the same tables as the checked tree.
 
     Raises:
-        QueryError: it does not, so that the text may read what was not checked.
+        QueryError: it reads others, which were not checked.
     """
     tables, functions = _reads_of(meant)
     tables_read, functions_read = _reads_of(read)
     if tables != tables_read or not functions_read <= functions | FUNCTIONS | {HASH_MACRO}:
-        raise QueryError("The statement cannot be checked; write it more simply.")
+        raise QueryError("The statement is too complex to check; simplify it.")
 
 
 def _reads_of(tree: Any) -> tuple[Counter[tuple[str, ...]], set[str]]:

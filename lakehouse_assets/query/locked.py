@@ -1,4 +1,4 @@
-"""Connections that hold nothing but what a role may read, whatever statement they run."""
+"""Connections that contain only the rows and columns that a role may read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SETTINGS: Mapping[str, Any] = {
-    # No files: what does not fit into the memory is an error.
+    # No temporary files: a statement that does not fit into memory fails.
     "temp_directory": "",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -34,11 +34,11 @@ def locked_connection(
     memory: str | None = None,
     threads: int | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """Return a connection for one statement of a role, to an instance of DuckDB of its own.
+    """Return a connection to a separate DuckDB instance for one statement of a role.
 
-    The instance reaches no file, network or setting. Its tables are streams of rows that another
-    instance has filtered and masked, so that even a statement that nobody has checked finds nothing
-    that the role may not read. Each scan of a table reads its stream anew.
+    The instance has no access to files, network or settings. Its tables are streams of rows that
+    another instance has filtered and masked, so that even an unchecked statement cannot read more.
+    Each scan of a table restarts its stream.
 
     Args:
         access: The role.
@@ -74,7 +74,7 @@ def locked_connection(
 
 
 class _Stream:
-    """Rows that are read anew for each scan of a statement, such as both sides of a self-join."""
+    """Rows that each scan of a statement reads again, such as both sides of a self-join."""
 
     def __init__(self, read: Callable[[str], pa.RecordBatchReader], rows: str) -> None:
         self._read = read

@@ -1,4 +1,4 @@
-"""What a role reads instead of a table: SQL that filters its rows and masks its columns."""
+"""Row filters and masks of a role, as SQL."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from lakehouse_assets.lake.views import View
 
 _SHORTEST_KEY = 16
-# A macro, so that the key is in no statement, message or log. Statements cannot call it: the guard
-# does not allow it.
+# A macro, so that no statement, message or log contains the key. The guard keeps users from
+# calling it.
 HASH_MACRO = "masked_digest"
 
 
 def hash_key(given: str | None) -> str:
-    """Return the key for hashes: the given one, or one that lives as long as the process.
+    """Return the key for hashes: the given one, or a random one for this process.
 
     Raises:
-        LakehouseError: the given key is short, so that it could be guessed.
+        LakehouseError: the given key is too short to be safe.
     """
     if given is not None and len(given) < _SHORTEST_KEY:
         raise LakehouseError(
-            f"LAKEHOUSE_MASK_KEY needs {_SHORTEST_KEY} or more letters; make one with "
+            f"LAKEHOUSE_MASK_KEY needs at least {_SHORTEST_KEY} characters; make a key with "
             "`openssl rand -hex 32`."
         )
     return given or _random_key()
@@ -48,8 +48,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, key: str, layer: str = "data"
 
     Args:
         connection: A connection to the instance.
-        key: Key for hashes, a secret: who has it can look up the hash of a known value.
-        layer: Name of the layer that masks there; each has its own key, derived from `key`.
+        key: The secret key for hashes: with it, the hash of a known value can be looked up.
+        layer: Name of the masking layer; each layer has its own key, derived from `key`.
     """
     derived = hashlib.sha256(f"{layer}:{key}".encode()).hexdigest()
     connection.execute(
@@ -85,7 +85,7 @@ def masked(access: Access, view: View, source: str, columns: Collection[str] | N
 
 
 def words_of(policy: TableAccess) -> str:
-    """Describe what a role reads of a table: its rows, then the mask of each masked column."""
+    """Describe a role's rights on a table: its rows, then the mask of each masked column."""
     rows = row_filter(policy.rows) if policy.rows else "every row"
     return "; ".join(
         [rows, *(f"{name}: {mask.kind}" for name, mask in sorted(policy.masks.items()))]
@@ -116,7 +116,7 @@ def _masked(mask: Mask, column: Column, value: str) -> str:
         # Multiplied, because a fraction such as 0.1 has no exact double.
         parts = round(1 / mask.size)
         return f"floor({value} * {parts} + 1e-9) / {parts}"
-    # The error of a value at the end of its type would show it.
+    # TRY, because an overflow error would show the value.
     size = round(mask.size)
     return f"TRY(CAST({value} - (({value} % {size} + {size}) % {size}) AS {kind}))"
 

@@ -1,4 +1,4 @@
-"""Tables and statements as relations that Python reads when it needs their rows."""
+"""Tables and statements as relations, whose rows Python reads on demand."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SHOWN = 10
 
 
 class Relation:
-    """The rows of a statement, which runs anew each time that its rows are asked for.
+    """The rows of a statement, which runs each time that its rows are read.
 
-    pandas, Polars, PyArrow and DuckDB also read it by itself: it is a stream of Arrow data.
+    pandas, Polars, PyArrow and DuckDB read it directly, because it is a stream of Arrow data.
 
     Args:
         session: The session that runs it.
@@ -37,7 +37,7 @@ class Relation:
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of the columns; nothing is computed for them."""
+        """Names and types of the columns, without running the statement."""
         return self._session.describe(self._text, self._parameters or None)
 
     @property
@@ -46,7 +46,7 @@ class Relation:
         return list(self.schema.names)
 
     def sql(self, query: str) -> Relation:
-        """Return a relation that asks this one, which the query names `this`.
+        """Return a query on this relation, which it calls `this`.
 
         Args:
             query: One SELECT, such as `select count(*) from this`.
@@ -60,7 +60,7 @@ class Relation:
         return Relation(self._session, text, self._parameters)
 
     def batches(self, rows: int = 100_000) -> pa.RecordBatchReader:
-        """Run it and stream its rows in Arrow batches, of which one is in memory at a time."""
+        """Run it and stream its rows in Arrow batches, one in memory at a time."""
         return self._session.run(self._text, self._parameters, rows).rows
 
     def arrow(self) -> pa.Table:
@@ -92,7 +92,7 @@ class Relation:
         return self.batches().__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        """Show the first rows, as notebooks do for what a cell ends with."""
+        """Show the first rows, for notebooks."""
         text = f"SELECT * FROM ({self._text}\n) LIMIT {_SHOWN}"  # noqa: S608
         first = Relation(self._session, text, self._parameters)
         return f"{first.df().to_string(index=False)}\n(the first {_SHOWN} rows at most)"

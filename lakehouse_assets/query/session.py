@@ -1,4 +1,4 @@
-"""Sessions that ask the lake in SQL, many at once, on the embedded engine."""
+"""Concurrent SQL sessions on the lake, on the embedded engine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
     Attributes:
         rows: The rows as a stream; column names may repeat.
-        of_catalog: Whether they list tables, versions or columns, which are always shown in full.
+        of_catalog: Whether they list tables, versions or columns; such lists are shown in full.
     """
 
     rows: pa.RecordBatchReader
@@ -52,16 +52,16 @@ class Answer(NamedTuple):
 class Sessions:
     """Sessions on one lake, which share the embedded engine's memory and threads.
 
-    Each statement reads the tables that it names at their newest versions, one version of each, as
-    long as it runs. Only the logs of those tables are opened.
+    A statement reads each of its tables at one version: the newest when it starts. Only the logs of
+    these tables are opened.
 
     Args:
         lake: The lake, on the embedded engine.
-        timeout: Seconds that a statement may take, unless its session says otherwise.
-        key: Key of the hashes that roles see instead of values; None for one that is random.
-        memory: Most memory that a statement of a role uses; the owner's share the engine's.
-        audit: Records who has asked what.
-        views: Views of users; None for those that the lake keeps, as they are at each statement.
+        timeout: Most seconds for a statement, unless its session has another limit.
+        key: Key for the hashes of masked values; None for a random one.
+        memory: Most memory for a statement of a role; the owner's share the engine's.
+        audit: Records statements.
+        views: Users' views; None reads those in the lake at each statement.
         deliveries: Delivered files, which only the owner may read.
 
     Raises:
@@ -80,7 +80,7 @@ class Sessions:
     ) -> None:
         if lake.engine.name != "duckdb":
             raise LakehouseError(
-                "Sessions in SQL run on the embedded engine; set LAKEHOUSE_ENGINE=duckdb for them."
+                "SQL sessions need the embedded engine; set LAKEHOUSE_ENGINE=duckdb."
             )
         self.lake = lake
         self.engine = cast("DuckDBEngine", lake.engine)
@@ -106,11 +106,11 @@ class Sessions:
         """Open a session.
 
         Args:
-            access: What the role that asks may read; None for the owner, who may read everything.
-            guarded: Whether the owner's statements are checked, too: one SELECT over the lake.
-                Without it they can do all that DuckDB can.
-            timeout: Seconds that a statement may take.
-            reader: Who asks, for the audit log; the user of this process by default.
+            access: The role; None for the owner, who may read everything.
+            guarded: Whether the owner is also limited to SELECT on the lake. Otherwise, the owner's
+                statements can do all that DuckDB can.
+            timeout: Most seconds for a statement.
+            reader: The user, for the audit log; by default the user of this process.
         """
         timeout = self._timeout if timeout is None else timeout
         reader = reader or Reader.here()
@@ -138,7 +138,7 @@ class Sessions:
 
 
 class Session:
-    """Statements of one user, of which several may run at once."""
+    """Runs the statements of one user, several at a time."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class Session:
 
         Raises:
             LakehouseError: the text is not exactly one statement, or the statement is refused,
-                fails, is cancelled or takes too long. The last three may be raised while rows are
+                fails, is cancelled or times out. The last three errors may occur while rows are
                 read.
         """
         watch = Watch(self._reader, self._access, self._sessions.audit)
@@ -206,11 +206,11 @@ class Session:
             raise _explained(error, self._sessions.lake, statement, self._sees) from None
 
     def cancel(self) -> None:
-        """Stop the statements that run now, from another thread."""
+        """Stop the running statements, from another thread."""
         self._stop(_CANCELLED)
 
     def close(self) -> None:
-        """Stop the statements that run, and refuse others."""
+        """Stop the running statements, and refuse further ones."""
         self._closed = True
         self._stop(_CLOSED)
 
@@ -222,11 +222,11 @@ class Session:
         return catalog_rows(self._sessions.lake, statement, self._sessions.views(), self._sees)
 
     def _sees(self, table: Table) -> bool:
-        """Whether the role may know of a table."""
+        """Whether the role may see a table."""
         return self._access is None or table in self._access.tables
 
     def _read(self, text: str, watch: Watch | None = None) -> Statement:
-        """Read a statement and check that it may run; a role's tables are replaced in its text."""
+        """Parse and check a statement; for a role, rewrite its tables."""
         if self._closed:
             raise QueryError(_CLOSED, sqlstate="57014")
         known, users = views(self._sessions.lake.registry), self._sessions.views()
@@ -234,9 +234,7 @@ class Session:
         of = watch.of if watch else lambda statement: statement
         of(statement)
         if statement.kind == "history" and self._access is not None:
-            raise QueryError(
-                "Only the lake's owner may read the history of a table.", sqlstate="42501"
-            )
+            raise QueryError("Only the lake's owner may read a table's history.", sqlstate="42501")
         if statement.kind != "rows" or not self._guarded:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}
@@ -259,7 +257,7 @@ class Session:
         )
 
     def _prepare(self, statement: Statement) -> Query:
-        """Begin a statement; a role's runs where there is nothing but what it may read."""
+        """Prepare a statement; a role's runs on a connection with only the role's data."""
         engine, catalog = self._sessions.engine, self._sessions.catalog_of(statement)
         if self._access is None:
             query = engine.query_on(catalog)
@@ -292,16 +290,15 @@ def ask(
     audit: Callable[[Asked], None] | None = None,
     deliveries: Deliveries | None = None,
 ) -> Answer:
-    """Run one statement once, on the lake's own engine.
+    """Run one statement of the lake's owner on the lake's own engine.
 
-    This is for the lake's owner: unless it is confined, a statement may read and write this
-    machine's files.
+    Unless it is confined, the statement may read and write this machine's files.
 
     Args:
         lake: The lake.
         text: The statement, in the dialect of the lake's engine.
-        confined: Whether it may only read, and only from the lake. This applies to the process's
-            engine from then on.
+        confined: Whether it may only read, and only from the lake. This also applies to all later
+            statements on the engine.
         audit: Records the statement.
         deliveries: Delivered files that it may read.
 
@@ -326,14 +323,14 @@ def _ask(
     statement = watch.of(read_statement(text, lake.registry, engine.name, users))
     if isinstance(lake.location, Path) and not lake.location.is_dir():
         raise LakehouseError(
-            f"There is no lake at {lake.root}; `lakehouse run` builds it, and LAKEHOUSE_ROOT says "
-            "where it is."
+            f"There is no lake at {lake.root}; build it with `lakehouse run`, or correct "
+            "LAKEHOUSE_ROOT."
         )
     if statement.kind != "rows":
         return Answer(catalog_rows(lake, statement, users), of_catalog=True)
     if (statement.views or statement.files) and engine.name != "duckdb":
         raise LakehouseError(
-            "The embedded engine reads views of users and delivered files; set "
+            "Only the embedded engine reads users' views and delivered files; set "
             "LAKEHOUSE_ENGINE=duckdb."
         )
     try:
@@ -356,7 +353,7 @@ def catalog_of(
 ) -> str:
     """Return a catalog with the tables that a statement names, at their newest versions."""
     if statement.files and deliveries is None:
-        raise LakehouseError("Delivered files cannot be read here.")
+        raise LakehouseError("Delivered files can be queried only by `lakehouse sql` and Python.")
     files = {name: deliveries.query(*of) for name, of in statement.files.items() if deliveries}
     others = {**files, **statement.views}
     with snapshot_of(lake) as snapshot:
@@ -378,7 +375,7 @@ def _explained(
     statement: Statement,
     sees: Callable[[Table], bool] = lambda _: True,
 ) -> QueryError:
-    """Return an error that suggests names of the lake close to the unknown one."""
+    """Return an error that suggests similar names of the lake."""
     if error.table is not None:
         dotted = "." in error.table
         known = (
@@ -388,7 +385,7 @@ def _explained(
         )
         close = did_you_mean(error.table, known) or "."
         return QueryError(
-            f'No table is called {error.table}{close} "show tables" lists what there is.',
+            f'No table is called {error.table}{close} "show tables" lists all tables.',
             table=error.table,
             sqlstate="42P01",
         )
@@ -400,7 +397,7 @@ def _explained(
         first = min(view.name for view in named)
         return QueryError(
             f'No column is called {error.column} in {tables}{close} "describe {first}" lists '
-            "what there is.",
+            "its columns.",
             column=error.column,
             sqlstate="42703",
         )

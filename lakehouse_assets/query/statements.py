@@ -1,4 +1,4 @@
-"""What an SQL statement asks of the lake: the tables that it names, and their versions."""
+"""Finds the tables in an SQL statement, and their versions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _ALIASES = frozenset({"ALIAS", "VAR", "IDENTIFIER"})
 
 
 class Named(NamedTuple):
-    """What a name in a statement means: a view of the lake, now or at an earlier state."""
+    """The view of the lake that a name in a statement means, now or at an earlier version."""
 
     view: View
     as_of: AsOf = NOW
@@ -55,14 +55,14 @@ class Statement:
     """One statement.
 
     Attributes:
-        text: The statement without a final semicolon. Earlier states of tables are replaced by
+        text: The statement without a final semicolon. Earlier versions of tables are replaced by
             plain names, such as `"sales@v3"` for `sales as of version 3`.
         kind: `rows` for a statement that the engine runs; `tables` (`show tables`), `columns`
-            (`describe`) and `history` (`describe history`) are answered from the catalog.
-        names: What the names that the text reads from mean, by lower-case name.
+            (`describe`) and `history` (`describe history`) are answered from the catalogue.
+        names: The views that the statement reads, by lower-case name.
         columns: Names of the columns that it needs; None for all of them.
-        views: Texts of the users' views that it reads by name; a view comes after those that it
-            reads.
+        views: Texts of the users' views that it reads, by name; a view comes after the views that
+            it reads itself.
         files: Day and dataset (`<domain>.<dataset>`) of the delivered files that it reads, by name.
     """
 
@@ -80,7 +80,7 @@ def read_statement(
     dialect: str = "duckdb",
     users: Mapping[str, Statement] = MappingProxyType({}),
 ) -> Statement:
-    """Read a text that is one statement.
+    """Parse a text that is one statement.
 
     Args:
         text: The text.
@@ -89,17 +89,18 @@ def read_statement(
         users: Users' views by SQL name.
 
     Raises:
-        LakehouseError: it is not exactly one statement or longer than a MiB, a name could mean
-            several tables, or an earlier state is written of something that is not a table of the
-            lake.
+        LakehouseError: the text is not exactly one statement or longer than a MiB, a name could
+            mean several tables, or a version is given for something that is not a table.
     """
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise QueryError("The statement has halves of characters.", sqlstate="22021") from None
+        raise QueryError(
+            "The statement contains incomplete characters (lone surrogates).", sqlstate="22021"
+        ) from None
     if size > _MOST_BYTES:
         raise QueryError(
-            f"The statement has more than {_MOST_BYTES:,} bytes; join a table instead of listing "
+            f"The statement is longer than {_MOST_BYTES:,} bytes; join a table instead of listing "
             "values.",
             sqlstate="54000",
         )
@@ -152,7 +153,7 @@ def one_statement(text: str, dialect: str) -> str:
     if last is None:
         raise LakehouseError(f"The statement is empty; write one, {_EXAMPLE}.")
     if any(end < last for end in ends):
-        raise LakehouseError("There are several statements; run them one by one.")
+        raise LakehouseError("The text has several statements; run them one by one.")
     return text[: ends[0] if ends else len(text)].strip()
 
 
@@ -219,8 +220,8 @@ def _earlier_states(text: str, registry: Registry, dialect: str) -> tuple[str, d
         view = views(registry).get(plain.lower())
         if view is None:
             raise LakehouseError(
-                f'Only tables of the lake have earlier states, and {plain} is none; "show '
-                'tables" lists what there is.'
+                f'Only tables of the lake have earlier versions, and {plain} is not one; "show '
+                'tables" lists all tables.'
             )
         name = f"{token.text}@{as_of}".lower()
         named[f"{schema}.{name}".lower() if schema else name] = Named(view, as_of)
@@ -250,8 +251,7 @@ def _deliveries(text: str, dialect: str) -> tuple[str, dict[str, tuple[str, date
             day = date.fromisoformat(given.text)
         except ValueError:
             raise LakehouseError(
-                f"{given.text!r} is not a day of delivery; write landing.{words[2]}.{words[4]}"
-                "('2021-09-06')."
+                f"{given.text!r} is not a date; write landing.{words[2]}.{words[4]}('2021-09-06')."
             ) from None
         name = f"{words[2]}/{words[4]}/{day}"
         files[f"landing.{name}"] = (f"{words[2]}.{words[4]}", day)
@@ -291,7 +291,7 @@ def _moment(text: str) -> AsOf:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise LakehouseError(
-            f"{text!r} is not a moment; write it in UTC, as of timestamp '2021-09-06 12:00'."
+            f"{text!r} is not a timestamp; write it in UTC, as of timestamp '2021-09-06 12:00'."
         ) from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return AsOf(moment=moment.replace(tzinfo=UTC))

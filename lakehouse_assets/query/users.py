@@ -1,4 +1,4 @@
-"""The users of SQL: their roles, and what proves their passwords without storing them."""
+"""The users of the SQL endpoint, with their roles and the verifiers of their passwords."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_.@-]{0,62}")
 _VERIFIER: Final = re.compile(
     r"SCRAM-SHA-256\$(\d{4,7}):([A-Za-z0-9+/]+={0,2})\$([A-Za-z0-9+/]+=):([A-Za-z0-9+/]+=)"
 )
-_MAKE: Final = "`lakehouse serve user NAME --role ROLE` makes one"
+_MAKE: Final = "add one with `lakehouse serve user NAME --role ROLE`"
 
 
 @dataclass(frozen=True)
 class Verifier:
-    """What a SCRAM-SHA-256 server knows of a password (RFC 5802, 7677).
+    """The SCRAM-SHA-256 verifier of a password (RFC 5802, 7677).
 
     Attributes:
         iterations: How often the password was hashed.
@@ -46,7 +46,7 @@ class Verifier:
     def of(
         cls, password: str, salt: bytes | None = None, iterations: int = _ITERATIONS
     ) -> Verifier:
-        """Return the verifier of a password, which clients must send in the same Unicode form."""
+        """Return the verifier of a password."""
         salt = secrets.token_bytes(_SALT_BYTES) if salt is None else salt
         salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
         client_key = hmac.digest(salted, b"Client Key", "sha256")
@@ -55,7 +55,7 @@ class Verifier:
 
     @classmethod
     def parse(cls, text: str) -> Verifier | None:
-        """Return the verifier that a text has in PostgreSQL's form, None if it has none."""
+        """Parse a verifier in PostgreSQL's format; None for any other text."""
         found = _VERIFIER.fullmatch(text)
         if found is None:
             return None
@@ -76,19 +76,19 @@ class Verifier:
         return f"SCRAM-SHA-256${self.iterations}:{salt}${stored}:{server}"
 
     def accepts(self, password: str) -> bool:
-        """Say whether a password is right, in a time that tells nothing about it."""
+        """Return whether a password is right, in constant time."""
         found = Verifier.of(password, self.salt, self.iterations)
         return hmac.compare_digest(found.stored_key, self.stored_key)
 
 
 @dataclass(frozen=True)
 class User:
-    """Who may ask.
+    """A user of the SQL endpoint.
 
     Attributes:
-        name: Name, as clients give it.
+        name: Name that clients send.
         role: Name of the role, or `owner`.
-        verifier: What proves the password.
+        verifier: Verifier of the password.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Users(Mapping[str, User]):
                 raise LakehouseError(f"{at} is not `name,role,SCRAM-SHA-256 verifier`; {_MAKE}.")
             access_of(role, roles, at)
             if name in self._users:
-                raise LakehouseError(f"{at} names the user {name} again; remove one of the lines.")
+                raise LakehouseError(f"{at} repeats the user {name}; remove one of the lines.")
             self._users[name] = User(name, role, verifier)
 
     @classmethod
@@ -149,7 +149,7 @@ class Users(Mapping[str, User]):
         else:
             users = cls(_text_of(Path(given).expanduser()), roles, given)
         if not users:
-            raise LakehouseError(f"No user may ask in SQL; {_MAKE}, for LAKEHOUSE_SQL_USERS.")
+            raise LakehouseError(f"LAKEHOUSE_SQL_USERS has no users; {_MAKE}.")
         return users
 
     def __getitem__(self, name: str) -> User:
@@ -162,9 +162,9 @@ class Users(Mapping[str, User]):
         return len(self._users)
 
     def unknown(self, name: str) -> Verifier:
-        """Return a verifier that accepts nothing, the same for each try with an unknown name.
+        """Return a verifier that accepts no password, always the same for a name.
 
-        A server goes through the exchange with it, so that nobody learns which users exist.
+        The login of an unknown user goes through the same steps, so that names cannot be guessed.
         """
         salt = hmac.digest(self._secret, name.encode(), "sha256")[:_SALT_BYTES]
         return Verifier(_ITERATIONS, salt, secrets.token_bytes(32), secrets.token_bytes(32))
@@ -174,12 +174,14 @@ def _text_of(file: Path) -> str:
     try:
         if file.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise LakehouseError(
-                f"Others may write {file} and make themselves users; `chmod 600 {file}`."
+                f"Other users of this machine may write to {file}; run `chmod 600 {file}`."
             )
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no plain text"
-        raise LakehouseError(f"The users {file} cannot be read ({reason}); {_MAKE}.") from None
+        reason = getattr(error, "strerror", None) or "it is not plain text"
+        raise LakehouseError(
+            f"The file of users {file} cannot be read ({reason}); {_MAKE}."
+        ) from None
 
 
 def new_user(name: str, role: str, password: str, roles: Mapping[str, Access]) -> User:
@@ -190,18 +192,19 @@ def new_user(name: str, role: str, password: str, roles: Mapping[str, Access]) -
     """
     if not _NAME.fullmatch(name):
         raise LakehouseError(
-            f"The user name {name!r} cannot be used; it takes lower-case letters, digits and _.@-."
+            f"The user name {name!r} cannot be used; use lower-case letters, digits and _.@-, and "
+            "start with a letter or _."
         )
     access_of(role, roles, f"The user {name}")
     if len(password) < _FEWEST_LETTERS or not password.isascii() or not password.isprintable():
         raise LakehouseError(
-            f"A password needs {_FEWEST_LETTERS} or more ASCII letters, digits and signs."
+            f"A password needs at least {_FEWEST_LETTERS} printable ASCII characters."
         )
     return User(name, role, Verifier.of(password))
 
 
 def with_user(file: Path, user: User, roles: Mapping[str, Access]) -> None:
-    """Add a user to a file, which only its owner may read if it is new.
+    """Add a user to a file; a new file is readable by its owner only.
 
     Raises:
         LakehouseError: the file has the user already, or a line is wrong.

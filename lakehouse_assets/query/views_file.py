@@ -1,4 +1,4 @@
-"""Writes a DuckDB file whose views are the tables of the lake, for tools that open such files."""
+"""Writes a DuckDB file with a view for each table of the lake, for tools that open such files."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from lakehouse_assets.lake.snapshot import snapshot_of
 from lakehouse_assets.lake.views import View, every_view
 
 ROOT_VARIABLE = "lakehouse_root"
-"""Variable of DuckDB with the place of the lake, where it is not where it was."""
+"""DuckDB variable with the location of the lake, if it was moved after the file was written."""
 
 
 @dataclass(frozen=True)
 class ViewsFile:
-    """What was written.
+    """The written file.
 
     Attributes:
         views: Names of the views and copies.
-        missing: Full names of tables that are not built, and so not in it.
+        missing: Full names of tables that are not built, and so are left out.
     """
 
     views: list[str]
@@ -40,14 +40,14 @@ class ViewsFile:
 def write_views(lake: Lake, to: Path, copied: Collection[Table] = ()) -> ViewsFile:
     """Write a DuckDB file with a schema for each domain and a view for each table of the lake.
 
-    The views read the tables as they are when they are asked, and find the latest partition then.
-    Names are those of `lakehouse sql`: `<domain>.<table>` is the latest state, `_history` has every
-    partition, and aliases are views too. Descriptions and units are comments.
+    The views read the current rows, including the latest partition, on each query. Names are those
+    of `lakehouse sql`: `<domain>.<table>` is the latest state, `_history` has every partition, and
+    aliases are views too. Descriptions and units are comments.
 
     Args:
         lake: The lake, on the embedded engine.
-        to: The file; one that is there is replaced as a whole.
-        copied: Tables whose rows are stored in the file instead, as they are now.
+        to: The file; an existing file is replaced.
+        copied: Tables whose present rows are copied into the file.
 
     Raises:
         LakehouseError: a table cannot be read, or the file cannot be written.
@@ -79,7 +79,7 @@ def write_views(lake: Lake, to: Path, copied: Collection[Table] = ()) -> ViewsFi
         part.replace(to)
     except OSError as error:
         raise LakehouseError(
-            f"The file {to} cannot be written ({error.strerror}); name another place by --to."
+            f"The file {to} cannot be written ({error.strerror}); choose another one with --to."
         ) from error
     finally:
         part.unlink(missing_ok=True)
@@ -139,7 +139,7 @@ def _query(lake: Lake, engine: DuckDBEngine, view: View) -> str:
 
 
 def _scan(lake: Lake, engine: DuckDBEngine, table: Table) -> str:
-    """Return what reads a table; declared columns that it does not have yet are null."""
+    """Return SQL that reads a table; declared columns that it does not have yet are null."""
     source = _source(lake, engine, table)
     with snapshot_of(lake) as snapshot:
         absent = missing_columns(table, snapshot.open(table))

@@ -42,7 +42,7 @@ class Watch:
         self._done = add is None
 
     def of(self, statement: Statement) -> Statement:
-        """Say what the statement is, once it is read, and again once it is checked."""
+        """Note the statement, once it is parsed and again once it is checked."""
         self._asked, self._checked = self._asked or statement, statement
         return statement
 
@@ -71,7 +71,7 @@ class Watch:
         self.end("answered")
 
     def fail(self, error: BaseException) -> None:
-        """Record the statement as refused, cancelled or failed, as the error says."""
+        """Record the statement as refused, cancelled or failed, depending on the error."""
         code = error.sqlstate if isinstance(error, QueryError) else ""
         verdict = {"42501": "refused", "57014": "cancelled"}.get(code, "failed")
         self.end(verdict, code)
@@ -109,7 +109,7 @@ class Watch:
 def shape_of(statement: Statement) -> str:
     """Return a statement with `?` in place of every value and without comments.
 
-    A text that is not understood has no shape, because its values cannot be told apart.
+    A text that cannot be parsed has an empty shape, because its values cannot be found.
     """
     if statement.kind != "rows":
         return {"tables": "show tables", "columns": "describe", "history": "describe history"}[
@@ -124,7 +124,7 @@ def shape_of(statement: Statement) -> str:
 
 
 def columns_of(statement: Statement) -> tuple[str, ...]:
-    """Return the columns that a statement may read; all of its tables if it names a `*`."""
+    """Return the columns that a statement may read; with a `*`, all columns of its tables."""
     if statement.kind != "rows":
         return ()
     views = {named.view for named in statement.names.values()}
@@ -150,8 +150,8 @@ def columns_of(statement: Statement) -> tuple[str, ...]:
 
 
 def _tree(statement: Statement) -> exp.Expr | None:
-    """Return a statement as a tree; None if it is no query or is not understood."""
-    # sqlglot would write other texts that it does not know, with their values, to the log.
+    """Return a statement as a tree; None if it is not a query or cannot be parsed."""
+    # sqlglot logs other texts that it cannot parse, with their values.
     if not _QUERY.match(statement.text):
         return None
     try:

@@ -19,7 +19,7 @@ from lakehouse_assets.serving.tokens import Tokens
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# What probes ask for; the rest needs a token.
+# Paths for probes; all others need a token.
 _OPEN: Final = frozenset({"/ping", "/health", "/ready"})
 _SCORES: Final = "/invocations"
 _PATHS: Final = _OPEN | {_SCORES, "/version", "/metrics"}
@@ -31,10 +31,10 @@ def build_app(champion: Champion, tokens: Tokens) -> ASGIApp:
 
     Args:
         champion: The model.
-        tokens: What clients show to be answered.
+        tokens: The tokens of clients.
     """
     metrics = Metrics(champion.name)
-    # No pages of documentation, whose scripts come from elsewhere, and no traces to anybody.
+    # No documentation pages, which load scripts from other hosts, and no telemetry.
     app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
 
     @app.exception_handler(404)
@@ -75,9 +75,9 @@ def build_app(champion: Champion, tokens: Tokens) -> ASGIApp:
 
 
 class _Guard:
-    """Refuses requests without a token, counts and times all of them, and answers those for scores.
+    """Checks the token of each request, counts and times requests, and answers those for scores.
 
-    These go past FastAPI and Starlette, which would take most of their time.
+    Requests for scores bypass FastAPI and Starlette, which would take most of their time.
     """
 
     def __init__(self, app: ASGIApp, tokens: Tokens, metrics: Metrics, scoring: Scoring) -> None:
@@ -99,7 +99,7 @@ class _Guard:
         path, headers = scope["path"], dict(scope["headers"])
         try:
             if path not in _OPEN and not self._tokens.accept(headers.get(b"authorization")):
-                refused = refusal(401, "Send the token: Authorization: Bearer <token>.")
+                refused = refusal(401, "Send a token in the header Authorization: Bearer <token>.")
                 await _send(noting, refused, (b"www-authenticate", b"Bearer"))
             elif path == _SCORES:
                 await _send(noting, await self._scores(scope["method"], headers, receive))
@@ -115,14 +115,16 @@ class _Guard:
             return refusal(405, f"Method Not Allowed; POST rows to {_SCORES}.")
         kind = headers.get(b"content-type", _JSON).partition(b";")[0].strip()
         if kind.lower() != _JSON:
-            return refusal(415, "Send the rows as JSON, with Content-Type: application/json.")
+            return refusal(415, "Send the rows as JSON with Content-Type: application/json.")
         try:
             async with asyncio.timeout(self._patience):
                 body = await _body(receive)
         except (TimeoutError, ClientDisconnect):
-            return refusal(408, "The body did not arrive in time; send the request again.")
+            return refusal(
+                408, "The request timed out before its body was complete; send it again."
+            )
         if body is None:
-            return refusal(413, f"The body has more than {MOST_BYTES:,} bytes; send fewer rows.")
+            return refusal(413, f"The body is larger than {MOST_BYTES:,} bytes; send fewer rows.")
         return await self._scoring.answer(body)
 
 
@@ -130,7 +132,7 @@ async def _body(receive: Receive) -> bytes | None:
     """Return a request's body; None if it is larger than allowed.
 
     Raises:
-        ClientDisconnect: the client has gone.
+        ClientDisconnect: the client has disconnected.
     """
     found = bytearray()
     more = True

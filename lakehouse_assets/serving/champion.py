@@ -1,4 +1,4 @@
-"""Keeps a model's champion loaded: a new one is loaded beside the old one, then takes its place."""
+"""Keeps a model's champion loaded; a new champion replaces the old one once it is loaded."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ CURRENT: Final = "current"
 """The loaded version is the registry's champion."""
 
 UNKNOWN: Final = "unknown"
-"""The registry does not answer, or names no champion."""
+"""The registry does not answer or has no champion."""
 
 REFUSED: Final = "refused"
-"""The registry's champion is another version, which cannot be used."""
+"""The registry's champion is another version, which cannot be loaded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +45,9 @@ class Loaded:
 
 
 class Champion:
-    """The champion of a model, as the registry named it when it was last asked.
+    """The champion of a model, as of the last request to the registry.
 
-    Requests read `loaded` once and keep what they read, so that a new version never meets a request
-    half way.
+    A request for scores reads `loaded` once, so that it uses one version from start to end.
 
     Attributes:
         loaded: The version that scores.
@@ -72,23 +71,23 @@ class Champion:
         """Ask the registry for the champion, and load it if it is another version.
 
         Returns:
-            A sentence if something changed: a new version, or why the loaded one is kept.
+            A message about a change: the new version, or why the loaded one is kept.
         """
         state = UNKNOWN
         try:
             asked = self._asked()
             state = REFUSED
             if int(asked.version) == self.loaded.version:
-                news = None if self.state == CURRENT else "the registry answers again"
+                news = None if self.state == CURRENT else "the registry is available again"
             else:
                 self.loaded = self._load(asked)
-                news = f"version {asked.version} serves now"
+                news = f"now serving version {asked.version}"
             self.state = CURRENT
         except LakehouseError as error:
             news = (
                 None
                 if self.state == state
-                else (f"version {self.loaded.version} goes on serving: {error}")
+                else (f"still serving version {self.loaded.version}: {error}")
             )
             self.state = state
         return news and f"{self.name}: {news}"
@@ -97,12 +96,12 @@ class Champion:
         found = champion_of(self._tracking, self.name)
         if found is None:
             raise LakehouseError(
-                f"The model {self.name} has no {CHAMPION}; run the asset that trains it first."
+                f"The model {self.name} has no {CHAMPION}; run its asset to train one."
             )
         return found
 
     def _load(self, asked: ModelVersion) -> Loaded:
-        """Load a version, and let it score a row, so that its first request does not wait."""
+        """Load a version and score a row with it, so that its first request does not wait."""
         number = int(asked.version)
         model = load_version(self._tracking, self.name, number, self._spec.types)
         score = self._spec.scorer(model)
@@ -116,7 +115,7 @@ def _try(
     wanted: set[str],
     what: str,
 ) -> None:
-    """Score a row of nulls, which every model takes."""
+    """Score a row of nulls, which every model accepts."""
     import pyarrow as pa
 
     nulls = [pa.nulls(1, pa.string() if n in inputs.texts else pa.float64()) for n in inputs.names]
@@ -128,6 +127,6 @@ def _try(
         ) from error
     if found != wanted:
         raise LakehouseError(
-            f"{what} gives the columns {', '.join(sorted(found))} instead of "
+            f"{what} returns the columns {', '.join(sorted(found))} instead of "
             f"{', '.join(sorted(wanted))}; promote another version."
         )

@@ -47,7 +47,7 @@ def register_exported(folder: Path, name: str, registry: str = UNITY_CATALOG) ->
         return str(client.create_model_version(name, str(folder)).version)
     except (MlflowException, OSError) as error:
         raise LakehouseError(
-            f"{name} could not be registered ({one_line(error)}); check DATABRICKS_HOST, "
+            f"The model {name} could not be registered ({one_line(error)}); check DATABRICKS_HOST, "
             "DATABRICKS_TOKEN and that you may create models in the schema."
         ) from None
 

@@ -1,6 +1,6 @@
 """Reads the rows of a request into Arrow columns, and writes their scores as JSON.
 
-A refusal names the field and what is wrong with it; it never repeats a value of a row.
+An error names the field and its problem, and never repeats a value of a row.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MOST_BYTES: Final = 4 * 2**20
 MOST_ROWS: Final = 10_000
 """Number of rows above which a request is refused."""
 
-# Names of columns come from the client: few of them are repeated, and not in full.
+# Names come from the client, so messages show only a few of them, shortened.
 _MOST_NAMES: Final = 5
 _MOST_LETTERS: Final = 60
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _WRITTEN: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 Columns: TypeAlias = "Mapping[str, Sequence[Any]]"
-"""Values by column, which all have the same number of them."""
+"""Values by column; all columns have the same length."""
 
 
 class BadRequestError(LakehouseError):
-    """A request that cannot be answered; the message names the field."""
+    """A malformed request; the message names the field."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Inputs:
             problems = [
                 f"{what} {_named(names)}"
                 for what, names in (
-                    ("lacks the columns", missing),
+                    ("is missing the columns", missing),
                     ("has unknown columns", unknown),
                 )
                 if names
@@ -86,7 +86,7 @@ class Inputs:
             raise BadRequestError(f"{shape}: the columns have different numbers of values.")
         if not 0 < max(counts) <= MOST_ROWS:
             raise BadRequestError(
-                f"{shape}: give from 1 to {MOST_ROWS:,} rows in a request, not {max(counts):,}."
+                f"{shape}: the request has {max(counts):,} rows; send 1 to {MOST_ROWS:,}."
             )
         return {
             name: (_texts if name in self.texts else _numbers)(
@@ -148,10 +148,10 @@ def _parsed(body: bytes) -> dict[str, Any]:
         raise
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise BadRequestError(f"The body is not JSON ({place}).") from None
+        raise BadRequestError(f"The body is not valid JSON ({place}).") from None
     except (ValueError, RecursionError):
         raise BadRequestError(
-            "The body is not JSON in UTF-8, is nested too deeply, or has a number of too many "
+            "The body is not JSON in UTF-8, is nested too deeply, or has a number with too many "
             "digits."
         ) from None
     if not isinstance(given, dict):
@@ -160,16 +160,16 @@ def _parsed(body: bytes) -> dict[str, Any]:
 
 
 def _no_number(_text: str) -> Any:
-    raise BadRequestError("The body has NaN or Infinity, which JSON lacks; write null.")
+    raise BadRequestError("The body has NaN or Infinity, which are not JSON; use null.")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its members; one that repeats a name would lose a value."""
+    """Make an object of its members; a repeated name is an error, because a value would be lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = {name for name in found if names.count(name) > 1}
-        raise BadRequestError(f"The body has an object with a name twice: {_named(twice)}.")
+        raise BadRequestError(f"The body has an object with repeated names: {_named(twice)}.")
     return found
 
 
@@ -182,7 +182,7 @@ def _one_shape(given: Mapping[str, Any]) -> tuple[str, Any]:
     if len(shapes) != 1:
         raise BadRequestError(f"The body must have exactly one of {_listed(_SHAPES)}.")
     if given.get("params"):
-        raise BadRequestError("params: the model takes none; leave the field out.")
+        raise BadRequestError("params: the model has no parameters; leave the field out.")
     return shapes[0], given[shapes[0]]
 
 
@@ -191,10 +191,12 @@ def _split(place: str, given: Any, _names: Sequence[str]) -> dict[str, Sequence[
     table = _of(dict, place, given)
     unknown = table.keys() - {"columns", "data", "index"}
     if unknown or not {"columns", "data"} <= table.keys():
-        raise BadRequestError(f"{place}: give an object with columns, data and, if any, index.")
+        raise BadRequestError(
+            f"{place}: must be an object with columns, data and optionally index."
+        )
     names = _of(list, f"{place}.columns", table["columns"])
     if not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
-        raise BadRequestError(f"{place}.columns: give names, each once.")
+        raise BadRequestError(f"{place}.columns: must be a list of distinct names.")
     return _by_column(f"{place}.data", table["data"], names)
 
 
@@ -206,8 +208,8 @@ def _records(place: str, given: Any, names: Sequence[str]) -> dict[str, Sequence
         where = f"{place}[{number}]"
         found = _of(dict, where, record).keys()
         if found != wanted:
-            parts = [f"lacks {_named(wanted - found)}"] if wanted - found else []
-            parts += [f"has the unknown {_named(found - wanted)}"] if found - wanted else []
+            parts = [f"is missing {_named(wanted - found)}"] if wanted - found else []
+            parts += [f"has unknown columns {_named(found - wanted)}"] if found - wanted else []
             raise BadRequestError(f"{where}: {' and '.join(parts)}.")
     return {name: [record[name] for record in records] for name in names}
 
@@ -258,7 +260,7 @@ def _by_column(place: str, given: Any, names: Sequence[str]) -> dict[str, Sequen
 
 def _of(kind: type, place: str, given: Any) -> Any:
     if not isinstance(given, kind):
-        raise BadRequestError(f"{place}: must be {_KINDS[kind]}, and is {_kind(given)}.")
+        raise BadRequestError(f"{place}: must be {_KINDS[kind]}, not {_kind(given)}.")
     return given
 
 
@@ -283,7 +285,9 @@ def _texts(values: Sequence[Any], where: str) -> list[str | None]:
     for place, value in enumerate(values):
         # Surrogates are the only characters that UTF-8 lacks.
         if value is not None and not value.isascii() and _SURROGATE.search(value):
-            raise BadRequestError(f"{where}, row {place}: has half a character.")
+            raise BadRequestError(
+                f"{where}, row {place}: has an incomplete character (lone surrogate)."
+            )
     return list(values)
 
 
@@ -291,7 +295,7 @@ def _check_types(values: Sequence[Any], where: str, allowed: set[type], wanted: 
     # JSON has no subclasses, except that Python counts true and false as numbers.
     if not {type(value) for value in values} <= allowed:
         place, odd = next((n, v) for n, v in enumerate(values) if type(v) not in allowed)
-        raise BadRequestError(f"{where}, row {place}: must be {wanted}, and is {_kind(odd)}.")
+        raise BadRequestError(f"{where}, row {place}: must be {wanted}, not {_kind(odd)}.")
 
 
 _KINDS: Final[dict[type, str]] = {

@@ -1,4 +1,4 @@
-"""Runs a server over HTTP, and looks for a new champion and new tokens meanwhile."""
+"""Runs an HTTP server, which regularly checks for a new champion and new tokens."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def serve(
     Args:
         spec: The model.
         tracking: The MLflow store.
-        tokens: What clients show to be answered.
+        tokens: The tokens of clients.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one.
         refresh_seconds: How often to ask for a new champion and read the tokens again.
-        say: Reports what happens, in one sentence.
+        say: Prints a message.
 
     Raises:
         LakehouseError: There is no champion, its files are refused, the registry fails, or the
@@ -72,13 +72,13 @@ def run_app(
     Args:
         app: The application.
         listener: The socket that it listens on.
-        title: What is served where, reported first.
-        news: Called regularly; what they return is reported.
-        refresh_seconds: How often.
-        say: Reports what happens, in one sentence.
+        title: The first message: what is served, and at which address.
+        news: Functions that are called regularly; the messages that they return are printed.
+        refresh_seconds: Seconds between these calls.
+        say: Prints a message.
 
     Raises:
-        LakehouseError: The server ended by itself.
+        LakehouseError: The server stopped unexpectedly.
         KeyboardInterrupt: The process was asked to end.
     """
     server = uvicorn.Server(
@@ -110,18 +110,18 @@ def run_app(
 
     serving = threading.Thread(target=run, name="server", daemon=True)
     serving.start()
-    # A registry that does not answer must not keep the process from ending.
+    # As a daemon, so that a registry that does not answer does not keep the process running.
     threading.Thread(target=refresh, name="refresh", daemon=True).start()
     address = listener.getsockname()[0]
     say(title)
     if not is_loopback(address):
         say(
-            f"{address} is reached from other machines, and this server has no TLS: put a proxy in "
-            "front of it (deploy/nginx)."
+            f"Other machines can reach {address}, but this server has no TLS: put a proxy in front "
+            "of it (deploy/nginx)."
         )
     try:
         ended.wait()
     finally:
         server.should_exit = True
         serving.join(timeouts.DRAIN_SECONDS + 1)
-    raise LakehouseError("The server ended by itself; start it again.")
+    raise LakehouseError("The server stopped unexpectedly; start it again.")

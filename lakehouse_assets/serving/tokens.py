@@ -1,4 +1,4 @@
-"""The tokens that clients of a server over HTTP show."""
+"""The tokens by which an HTTP server authenticates clients."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _REMEDY: Final = "make one with `openssl rand -hex 32`"
 
 
 class Tokens:
-    """Tokens from a file, each on a line of its own, or a single one.
+    """A single token, or tokens from a file with one on each line.
 
-    A file is read again by `refresh`: with the old and the new token in it, clients change theirs
-    one by one.
+    `refresh` reads the file again. While it has both the old and the new token, clients can change
+    theirs one by one.
     """
 
     def __init__(self, given: str | None, file: Path | None) -> None:
@@ -31,19 +31,19 @@ class Tokens:
         self._digests = _digests(given or "") if file is None else _digests(_read(file))
 
     def refresh(self) -> str | None:
-        """Read the file again; return a sentence if that changed the tokens or is impossible."""
+        """Read the file again; return a message if the tokens changed or cannot be read."""
         if self._file is None:
             return None
         try:
             found = _digests(_read(self._file))
         except LakehouseError as error:
-            return f"The tokens stay as they were: {error}"
+            return f"The tokens are unchanged: {error}"
         changed, self._digests = found != self._digests, found
         number = f"{len(found)} token{'s' if len(found) > 1 else ''}"
-        return f"{self._file} has {number} now." if changed else None
+        return f"{self._file} now has {number}." if changed else None
 
     def accept(self, header: bytes | None) -> bool:
-        """Return whether an Authorization header shows a token, in a time that tells nothing."""
+        """Return whether an Authorization header has a valid token, in constant time."""
         kind, _, token = (header or b"").partition(b" ")
         shown = hashlib.sha256(token.strip()).digest()
         found = [hmac.compare_digest(shown, digest) for digest in self._digests]
@@ -55,9 +55,10 @@ def _read(file: Path) -> str:
         with file.open(encoding="ascii") as opened:
             return opened.read(_MOST_BYTES)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no plain text"
+        reason = getattr(error, "strerror", None) or "it is not plain text"
         raise LakehouseError(
-            f"The file of tokens {file} cannot be read ({reason}); {_REMEDY}."
+            f"The token file {file} cannot be read ({reason}); give a file with a token on each "
+            "line."
         ) from None
 
 
@@ -65,11 +66,11 @@ def _digests(text: str) -> tuple[bytes, ...]:
     tokens = text.split()
     if not tokens:
         raise LakehouseError(
-            f"The server needs a token; {_REMEDY}, and put it into LAKEHOUSE_SERVING_TOKEN or "
+            f"The server needs a token; {_REMEDY} and put it into LAKEHOUSE_SERVING_TOKEN or "
             "into the file that --token-file names."
         )
     if min(map(len, tokens)) < _FEWEST_LETTERS or not text.isascii():
         raise LakehouseError(
-            f"A token needs {_FEWEST_LETTERS} or more letters and digits; {_REMEDY}."
+            f"A token needs at least {_FEWEST_LETTERS} letters and digits; {_REMEDY}."
         )
     return tuple(hashlib.sha256(token.encode()).digest() for token in tokens)

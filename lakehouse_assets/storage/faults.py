@@ -77,8 +77,8 @@ class _Fault:
 # host.
 _FAULTS: Final[dict[str, _Fault]] = {
     "certificate": _Fault(
-        "The certificate of {host} is not trusted here, or belongs to another host; for a proxy "
-        "that inspects TLS, name its authority in SSL_CERT_FILE.",
+        "The certificate of {host} is not trusted, or belongs to another host. Behind a proxy that "
+        "inspects TLS, set SSL_CERT_FILE to the certificate of its authority.",
         r"invalid peer certificate|UnknownIssuer|certificate verify failed|CERTIFICATE_VERIFY|"
         r"SSL (peer|CA) cert|self.signed certificate",
     ),
@@ -108,7 +108,7 @@ _FAULTS: Final[dict[str, _Fault]] = {
         "ItemNotFound ResourceNotFound",
     ),
     "role": _Fault(
-        "{account} does not allow the identity ({kind}) to do this; {role}.",
+        "The identity ({kind}) is not allowed to do this on {account}; {role}.",
         codes="AuthorizationPermissionMismatch InsufficientAccountPermissions 403",
     ),
     "network rules": _Fault(
@@ -116,18 +116,18 @@ _FAULTS: Final[dict[str, _Fault]] = {
         codes="AuthorizationFailure IpAuthorizationError PublicAccessNotPermitted",
     ),
     "token": _Fault(
-        "{account} does not accept the credential of {kind}: it {expired}; renew or correct it, "
-        "and run again.",
+        "{account} rejected the credential of {kind}: it {expired}. Renew or correct it, and run "
+        "again.",
         codes="AuthenticationFailed InvalidAuthenticationInfo NoAuthenticationInformation 401",
     ),
     "key": _Fault(
-        "{account} accepts neither account keys nor account signatures; use an Entra identity "
+        "{account} allows neither account keys nor account signatures; use an Entra identity "
         "(LAKEHOUSE_IDENTITY).",
         codes="KeyBasedAuthenticationNotPermitted",
     ),
     "throttled": _Fault(
-        "{account} is still too busy after several retries; run again later, or fewer "
-        "runs at once.",
+        "{account} is still throttling after several retries; run again later, or start fewer runs "
+        "at once.",
         codes="ServerBusy TooManyRequests OperationTimedOut 429 503",
         transient=True,
     ),
@@ -225,7 +225,7 @@ def refused_token(identity: Identity, text: str, *, transient: bool) -> StoreErr
 
 def _login_remedy(text: str, identity: Identity) -> str:
     if code := _ENTRA_CODE.search(text):
-        remedy = _ENTRA_REMEDIES.get(code[0], "look the code up in Entra's documentation")
+        remedy = _ENTRA_REMEDIES.get(code[0], "see Entra's documentation of this code")
         return f" ({code[0]}): {remedy}."
     other = "check the identity, the network and AZURE_AUTHORITY_HOST"
     return f": {_LOGIN_REMEDIES.get(identity.kind, other)}."

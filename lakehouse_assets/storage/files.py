@@ -1,4 +1,4 @@
-"""Operations on files at a location, with one interface for folders and stores."""
+"""Operations on files, with one interface for folders and cloud storage."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Entry:
         path: Relative to the listed folder, with forward slashes.
         is_folder: Whether it is a folder.
         size: Bytes of a file.
-        version: Changes with the file: its ETag in a store, its modification time on a disk.
+        version: Changes with the file: its ETag in the cloud, its modification time on a disk.
         modified_at: When it was last written.
-        problem: Why it cannot be read as a file, and what to do about it.
+        problem: Why it cannot be read, and the remedy.
     """
 
     path: str

@@ -122,7 +122,7 @@ class Identity(BaseModel):
             known = ", ".join(_FIELDS[kind]) or "none"
             raise ValueError(f"{unknown[0]} is not a field of {kind}, whose fields are {known}")
         if kind == "managed_identity" and len(given) > 1:
-            raise ValueError("name one of client_id, object_id and resource_id")
+            raise ValueError("give only one of client_id, object_id and resource_id")
         for name in given:
             if name.endswith("_env") and not _NAME.fullmatch(str(value[name])):
                 raise ValueError(
@@ -154,8 +154,8 @@ class Identity(BaseModel):
             )
         if field.endswith("_file") and not Path(found).is_file():
             raise LakehouseError(
-                f"The identity's {field} {found} does not exist; mount it there, or correct the "
-                "path."
+                f"The file {found} of the identity's {field} does not exist; mount it, or correct "
+                "the path."
             )
         return str(found)
 
@@ -173,8 +173,8 @@ class Identity(BaseModel):
             found = os.environ.get(variable, "")
             if variable and not found:
                 raise LakehouseError(
-                    f"The environment variable {variable}, which the identity names, is not set; "
-                    "set it where the run starts."
+                    f"The environment variable {variable} of the identity is not set; set it where "
+                    "the run starts."
                 )
         return found.removeprefix("?") if self.kind == "sas" else found
 
@@ -246,8 +246,8 @@ def _from_file(path: str) -> str:
     if not found:
         # The path is not shown: it may be the secret itself.
         raise LakehouseError(
-            "The file that the identity names for its secret is missing, empty or not readable; "
-            "mount it, and name it in the identity's field that ends in _file."
+            "The file with the identity's secret is missing, empty or not readable; mount it, and "
+            "give its path in the identity's field that ends in _file."
         )
     return found
 

@@ -67,7 +67,7 @@ def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str,
 
         def write_locally() -> str:
             LocalFiles(folder).check_writable()
-            return "a probe was written and removed"
+            return "a test file was written and removed"
 
         return {"folder": exists} | ({"write": write_locally} if writes else {})
 
@@ -93,14 +93,14 @@ def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str,
     def read() -> str:
         if files.read(name) != _CONTENT:
             raise LakehouseError(
-                f"{name} does not read back as it was written; check whether somebody else writes "
-                f"to {location}, or a proxy answers in place of the store."
+                f"{name} does not have the content that was written; check whether others write to "
+                f"{location}, or a proxy answers instead of the storage account."
             )
-        return "it reads back as written"
+        return "its content is as written"
 
     def delete() -> str:
         files.remove(name)
-        return "it is removed"
+        return "it was removed"
 
     reads = {"name": lambda: _resolved(location.host), "token": token, "list": list_files}
     return reads | ({"write": write, "read": read, "delete": delete} if writes else {})

@@ -1,4 +1,4 @@
-"""Files in an ADLS container or a Fabric lakehouse, through obstore."""
+"""Files in cloud storage (an ADLS container or a Fabric lakehouse), through obstore."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CloudFiles(Files):
             from obstore.store import AzureStore
         except ImportError:
             raise LakehouseError(
-                "Stores need the packages of the extra `azure`; install lakehouse_assets[azure]."
+                "Cloud storage needs more packages; install lakehouse_assets[azure]."
             ) from None
         options: dict[str, Any] = self._access.object_store()
         if self._opened is None or self._opened[0] != options:
@@ -188,8 +188,8 @@ class CloudFiles(Files):
             ) from None
         if path.stat().st_size != entry.size:
             raise StoreError(
-                f"{self._access.location / entry.path} was received only in part: "
-                f"{path.stat().st_size} of {entry.size} bytes; run the partition again."
+                f"Only {path.stat().st_size} of {entry.size} bytes of "
+                f"{self._access.location / entry.path} were received; run the partition again."
             )
 
 

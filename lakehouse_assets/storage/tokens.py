@@ -52,8 +52,7 @@ def _request(identity: Identity, login: str, scope: str) -> AccessToken:
         from azure.core.exceptions import AzureError
     except ImportError:
         raise LakehouseError(
-            "This identity needs the packages of the extra `azure`; install "
-            "lakehouse_assets[azure]."
+            "This identity needs more packages; install lakehouse_assets[azure]."
         ) from None
     # A new credential each time, because one that is kept returns a token until it nearly expires.
     credential = _credential(identity, login)
@@ -65,7 +64,7 @@ def _request(identity: Identity, login: str, scope: str) -> AccessToken:
         if identity.kind == "managed_identity":
             login = os.environ.get(ENDPOINT_VARIABLE, "the machine's identity endpoint")
         raise StoreError(
-            f"There is no token for {identity.kind}: {login} does not answer; check the network "
+            f"No token for {identity.kind}: {login} does not answer; check the network "
             "and the proxy (HTTPS_PROXY), then run again.",
             "login",
             transient=True,

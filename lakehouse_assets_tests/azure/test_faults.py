@@ -76,7 +76,7 @@ def test_too_many_requests_are_waited_out_by_writers_and_told_by_readers(cloud: 
     put(lake, DAILY, window(1, 3), [A, B, C])
     cloud.fault("parquet", times=1, **busy)
     error = told(lambda: content(lake, DAILY))
-    assert "is still too busy" in str(error)
+    assert "is still throttling" in str(error)
     assert is_transient(error)
     assert content(lake, DAILY) == [A, B, C]
 
@@ -111,12 +111,12 @@ def test_a_store_that_stays_busy_is_told_as_that(cloud: Cloud, lake, impatient):
     before = lake.version(DAILY)
     cloud.fault("blob", status=503, code="ServerBusy", times=-1)
     error = told(lambda: put(lake, DAILY, window(1, 1), [A]))
-    assert "is still too busy" in str(error)
+    assert "is still throttling" in str(error)
     assert is_transient(error)
     cloud.order("heal")
     cloud.fault("_delta_log", method="PUT", status=503, code="ServerBusy", times=-1)
     error = told(lambda: put(lake, DAILY, window(1, 1), [(day(1), 9, "x")]))
-    assert "is still too busy" in str(error)
+    assert "is still throttling" in str(error)
     cloud.order("heal")
     assert lake.version(DAILY) == before
     assert content(lake, DAILY) == [A]

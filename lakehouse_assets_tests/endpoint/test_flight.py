@@ -144,7 +144,7 @@ def test_keys_are_those_of_the_registry(
         ("select 1; select 2", "several statements"),
         ("select * from read_csv('/etc/passwd')", "read_csv is not allowed"),
         ("select case when range < 500000 then 1 else ('a' || range)::int end from range(900000)",
-         "Could not convert string|a row cannot be computed"),
+         "Could not convert string|a value cannot be computed"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence_and_the_server_lives(

@@ -104,13 +104,13 @@ def test_leftovers_of_an_interrupted_creation_are_no_table(lake):
         ),
         (
             {"columns": (*DAILY.columns[:2], Column("email", "int", "E."))},
-            "column email is string where int is declared",
+            "column email is string instead of int",
         ),
         (
             {"columns": (*DAILY.columns[:2], Column("email", "string", "E.", nullable=False))},
             "column email is nullable but declared not nullable",
         ),
-        ({"partition": None}, r"partitioned by \['day'\] where \[\] is declared"),
+        ({"partition": None}, r"partitioned by \['day'\] instead of \[\]"),
         ({"constraints": {"id_not_negative": "id > 7"}}, "id_not_negative is id >= 0 where id > 7"),
         ({"constraints": {"small": "id < 9"}}, "constraint small is missing where id < 9"),
     ],
@@ -179,7 +179,7 @@ def test_a_partitioned_table_is_replaced_by_its_partitions_and_in_no_other_way(t
     before = state(three_days, DAILY)
     other = between(PartitionColumn("id", "day"), day(1), day(2))
     for selection in (Everything(), Values("email", ("a@x",)), other):
-        with pytest.raises(LakehouseError, match="by day; a write must name its partitions"):
+        with pytest.raises(LakehouseError, match="by day, so a write must name its partitions"):
             put(three_days, DAILY, selection, [A])
     assert state(three_days, DAILY) == before
     with pytest.raises(LakehouseError, match="whole is partitioned by no column"):
@@ -217,7 +217,7 @@ def test_bad_rows_are_refused_without_showing_them(three_days, row):
         (lambda f: f.withColumn("more", F.lit(1)), "column more is not declared"),
         (
             lambda f: f.withColumn("id", F.col("id").cast("int")),
-            "column id is int32 where bigint is declared",
+            "column id is int32 instead of bigint",
         ),
     ],
 )

@@ -274,7 +274,7 @@ def test_5_a_frame_of_another_schema_is_refused(tmp_path):
     def retyped():
         return lake_at(tmp_path).read(DAILY).withColumn("id", F.col("id").cast("string"))
 
-    with pytest.raises(LakehouseError, match="column id is string where bigint is declared"):
+    with pytest.raises(LakehouseError, match="column id is string instead of bigint"):
         run(tmp_path, retyped, "2024-01-01")
     assert content(lake_at(tmp_path), DAILY) == daily_rows(["2024-01-01"])
 

@@ -136,11 +136,11 @@ def test_everything_has_no_predicate():
         (lambda: between(DAY, datetime(2024, 1, 1, tzinfo=UTC), day(2)), "are not days"),
         (
             lambda: between(MONTH, date(2024, 1, 5), date(2024, 2, 1)),
-            "does not consist of whole months",
+            "is not made of whole months",
         ),
         (
             lambda: between(MONTH, date(2024, 1, 1), date(2024, 2, 2)),
-            "does not consist of whole months",
+            "is not made of whole months",
         ),
         (lambda: Windows(DAY, ()), "No partition of day"),
         (lambda: Values("file", ()), "No value of file"),

@@ -96,7 +96,7 @@ def test_labels_may_be_text() -> None:
 @pytest.mark.parametrize(
     ("comparison", "rule", "bound"),
     [
-        (by_auc("p"), "better by auc (the interval of the difference is above 0)", 0.0),
+        (by_auc("p"), "better in auc (the interval of the difference is above 0)", 0.0),
         (by_auc("p", not_worse_by=0.005), "not worse by more than 0.005 in auc", -0.005),
     ],
 )

@@ -62,7 +62,7 @@ def test_people_promote_and_roll_back_and_there_is_one_champion(tracking: Mlflow
     for champion, previous in ((1, 3), (3, 1)):
         roll_back(tracking, NAME, "Bob", "the other was better")
         assert aliases() == {"champion": champion, "previous": previous}
-    with pytest.raises(LakehouseError, match=r"Version 3 of .* is the champion already"):
+    with pytest.raises(LakehouseError, match=r"Version 3 of .* is already the champion"):
         promote_by_hand(tracking, NAME, 3, "Ann", "again")
     with pytest.raises(LakehouseError, match="has no version 4; it has 1, 2, 3"):
         promote_by_hand(tracking, NAME, 4, "Ann", "it does not exist")
@@ -73,7 +73,7 @@ def test_people_promote_and_roll_back_and_there_is_one_champion(tracking: Mlflow
         (3, "rollback", 1, 3, "Bob"),
         (4, "rollback", 3, 1, "Bob"),
     ]
-    assert made[0].verdict == "champion by hand: it is the only one"
+    assert made[0].verdict == "promoted by hand: it is the only one"
 
 
 @pytest.mark.parametrize("calls", [0, 1])
@@ -126,8 +126,8 @@ def test_the_lake_has_each_decision_once_and_a_check_compares_the_aliases(
         assert check(result, MODEL_DECISIONS, "champions_are_as_decided").passed
         rows = sorted(house.rows(MODEL_DECISIONS), key=lambda row: row["number"])
         assert [(r["number"], r["candidate"], r["promoted"], r["verdict"]) for r in rows] == [
-            (1, 1, True, "champion by hand: first"),
-            (2, 2, True, "champion by hand: second"),
+            (1, 1, True, "promoted by hand: first"),
+            (2, 2, True, "promoted by hand: second"),
         ]
     tracking.client().set_registered_model_alias(NAME, "champion", "3")
     found = check(recorded(), MODEL_DECISIONS, "champions_are_as_decided")

@@ -90,7 +90,10 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
     found = run(engine, tracking, table)
     assert found.version is not None
     assert found.decision is not None
-    assert (found.decision.promoted, found.decision.verdict) == (True, "champion: the first")
+    assert (found.decision.promoted, found.decision.verdict) == (
+        True,
+        "champion: the first version",
+    )
     client = tracking.client()
     tracked = client.get_run(found.version.run_id)
     assert (tracked.info.run_name, tracked.info.status) == ("club points 2014-03 Ridge", "FINISHED")
@@ -173,7 +176,7 @@ def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
 ) -> None:
     """The lab promoted whatever was fitted last."""
     table = members()
-    assert decided(engine, tracking, table, "2014-02") == "champion: the first"
+    assert decided(engine, tracking, table, "2014-02") == "champion: the first version"
     # So strong a penalty leaves little but the mean.
     heavy = PointsSettings(alpha=1e13, others=())
     ungated = dataclasses.replace(POINTS, gates=(), rules="ungated")
@@ -189,10 +192,13 @@ def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
         assert aliases_of(tracking, "points").get("challenger") == challenger
     for _ in range(2):
         promoted = decided(engine, tracking, table, "2014-03-31", spec=new)
-        assert promoted.startswith("champion: in place of version 1: rmse differs by ")
+        assert promoted.startswith("champion: replaces version 1: rmse differs by ")
         assert aliases_of(tracking, "points") == {"champion": 4, "previous": 1}
     corrected = decided(engine, tracking, table.slice(1), "2014-02")
-    assert corrected == "not the champion: version 4 is of the later partition 2014-03-31"
+    assert (
+        corrected
+        == "not the champion: the champion, version 4, is of the later partition 2014-03-31"
+    )
 
 
 def test_a_metric_that_nobody_logs_decides_nothing(
@@ -244,7 +250,7 @@ def test_a_fit_without_predictions_out_of_fold_is_not_registered(
     def forgetful(rows: pa.Table, settings: PointsSettings) -> Any:
         return dataclasses.replace(fit_points(rows, settings), held_out=None)
 
-    with pytest.raises(LakehouseError, match="fit of points returned no predictions out of fold"):
+    with pytest.raises(LakehouseError, match="fit of points returned no out-of-fold predictions"):
         run(engine, tracking, members(), spec=dataclasses.replace(POINTS, fit=forgetful))
     assert versions_of(tracking, "points") == []
 
@@ -290,16 +296,19 @@ def test_a_card_says_what_a_version_is_and_is_linked_to_it(
     def card() -> str:
         version = client.get_model_version("points", "1")
         page = f"runs/{version.run_id}/artifacts/model_card.md)"
-        assert version.description.startswith("champion: the first\n\n[Model card](#/experiments/")
+        assert version.description.startswith(
+            "champion: the first version\n\n[Model card](#/experiments/"
+        )
         assert version.description.endswith(page)
         path = tracking.fetch_file(str(version.run_id), "model_card.md", tmp_path)
         return path.read_text(encoding="utf-8")
 
     for part in (
-        "# points, version 1", f"300 rows with all inputs, a sample of {found.rows:,}, of part",
+        "# points, version 1", f"300 complete rows, a sample of {found.rows:,}, from part",
         "Predicts points from flights, km, km_per_flight.", "- It knows members only.",
-        "| rmse | ", "| all | ", "| points_are_explained | holds | r2 is ", "- of: points",
-        "A fit replaces the champion if it is not worse by more than 50 in rmse", "- alpha: 1.0",
+        "| rmse | ", "| all | ", "| points_are_explained | passed | r2 is ", "- of: points",
+        "A new version replaces the champion if it is not worse by more than 50 in rmse",
+        "- alpha: 1.0",
     ):  # fmt: skip
         assert part in card().replace("\\", "")
     # A run that was killed before the card was linked writes it again.
@@ -318,7 +327,7 @@ def test_a_slow_model_and_one_that_disagrees_are_refused(
     run(engine, tracking, table, "2014-02")
     close = Agreement("same", "expected_points", lambda a, b: float(np.corrcoef(a, b)[0, 1]), 2.0)
     odd = dataclasses.replace(POINTS, agreement=close, rules="odd")
-    assert "same (1.0000, wanted above 2)" in decided_by(engine, tracking, table, "2014-03", odd)
+    assert "same (1.0000, must be above 2)" in decided_by(engine, tracking, table, "2014-03", odd)
 
 
 def decided_by(
@@ -438,7 +447,7 @@ def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
     assert found["mlflow_model_page"].value == f"{run_page}models/points/versions/1"
     assert found["model_card"].value == f"{run_page}{path}/artifacts/model_card.md"
     assert found["champion"] is True
-    assert found["decision"] == "champion: the first"
+    assert found["decision"] == "champion: the first version"
     assert found["points"].value.startswith("![figure](data:image/png;base64,iVBOR")
     assert len(found["points"].value) < 100_000
 

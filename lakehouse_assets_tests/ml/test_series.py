@@ -187,11 +187,11 @@ def test_a_million_points_are_decomposed() -> None:
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        (lambda: s.series_decompose([1.0], trend="mean"), "trend 'mean' is not known; use avg or"),  # type: ignore[arg-type]
+        (lambda: s.series_decompose([1.0], trend="mean"), "trend 'mean' is unknown; use avg or"),  # type: ignore[arg-type]
         (lambda: s.series_decompose([1.0], -2), "Seasonality -2 with 0 test points"),
         (lambda: s.series_decompose_forecast([1.0], -1), "with -1 test points"),
-        (lambda: s.series_outliers([1.0], "iqr"), "method 'iqr' is not known; use tukey or"),  # type: ignore[arg-type]
-        (lambda: s.series_outliers([1.0], unit="sd"), "unit 'sd' is not known"),  # type: ignore[arg-type]
+        (lambda: s.series_outliers([1.0], "iqr"), "method 'iqr' is unknown; use tukey or"),  # type: ignore[arg-type]
+        (lambda: s.series_outliers([1.0], unit="sd"), "unit 'sd' is unknown"),  # type: ignore[arg-type]
         (lambda: s.series_outliers(np.zeros((1, 1, 1))), "Series have 3 dimensions"),
     ],
 )

@@ -39,5 +39,5 @@ def test_scores_and_contributions_are_those_of_xgboost(depth: int) -> None:
 
 
 def test_deeper_trees_are_refused() -> None:
-    with pytest.raises(LakehouseError, match="Trees of depth 4 are not read; use 1 to 3"):
+    with pytest.raises(LakehouseError, match="Trees of depth 4 are not supported; use 1 to 3"):
         from_xgboost(None, 4)

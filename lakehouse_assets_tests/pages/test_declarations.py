@@ -140,7 +140,7 @@ def test_every_measure_of_the_registry_can_be_taken_apart() -> None:
 
 def test_a_measure_that_groups_cannot_give_is_refused() -> None:
     measure = Measure("m", "median(amount)", "euros", "non_additive", "M.")
-    with pytest.raises(LakehouseError, match="cannot recompute for a selection"):
+    with pytest.raises(LakehouseError, match="cannot compute for a selection"):
         Components(SALES).tree(measure)
 
 

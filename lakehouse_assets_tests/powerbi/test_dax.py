@@ -159,7 +159,7 @@ def test_a_filter_keeps_the_rows_that_sql_keeps(
 @pytest.mark.parametrize(
     ("expression", "named"),
     [
-        ("sum(price) over ()", "OVER"), ("price", "outside of an aggregate"),
+        ("sum(price) over ()", "OVER"), ("price", "outside an aggregate"),
         ("sum(cost)", "cost in"), ("string_agg(status)", "LISTAGG"), ("sum(", "cannot be read"),
         ("avg(price like 'a%')", "LIKE"), ("count(distinct status, paid)", "COUNT"),
         ("sum(distinct price)", "DISTINCT"), ("(select 1)", "SELECT"),

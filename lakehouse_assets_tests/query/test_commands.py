@@ -202,7 +202,7 @@ def test_delivered_files_are_read_by_name_by_the_owner_alone(
     for wrong, reason in (
         (name.replace("05'", "07'"), "was delivered on 2014-03-07"),
         (name.replace("transactions", "transaction"), "did you mean airline.transactions"),
-        (name.replace("2014-03-05", "../../x"), "is not a day of delivery"),
+        (name.replace("2014-03-05", "../../x"), "is not a date"),
     ):
         code, _, errors = lakehouse("sql", f"from {wrong}")
         assert (code, reason in " ".join(errors.split())) == (1, True)

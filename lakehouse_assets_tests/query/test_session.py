@@ -115,9 +115,9 @@ def test_a_moment_means_the_version_that_history_tells(lake: Lake, sessions: Ses
     [
         ("select * from counts as of version 99", "no version 99, its newest is", None),
         ("select * from counts as of version x", "'x' is not a version", None),
-        ("select * from counts as of timestamp 'noon'", "'noon' is not a moment", None),
-        ("select * from counts as of timestamp '1999-01-01'", "the oldest that is known", None),
-        ("with c as (select 1) select * from c as of version 1", "c is none", None),
+        ("select * from counts as of timestamp 'noon'", "'noon' is not a timestamp", None),
+        ("select * from counts as of timestamp '1999-01-01'", "the oldest known version", None),
+        ("with c as (select 1) select * from c as of version 1", "c is not one", None),
         ("select * from nowhere", "No table is called nowhere", "42P01"),
         ("select m from counts", "No column is called m in counts", "42703"),
         ("select n frm counts", "syntax error", "42601"),

@@ -224,7 +224,7 @@ def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
     assert versions_of(tracking, SENTIMENT_MODEL.name) == []
     # Copies of a tweet are one tweet.
     rows = tweets(300, 1)
-    assert trained(rows) == trained([*rows, *rows[:50]]) == (1, "champion: the first")
+    assert trained(rows) == trained([*rows, *rows[:50]]) == (1, "champion: the first version")
     lake = Lake(str(tmp_path / "lake"), engine, REGISTRY)
     with pytest.raises(LakehouseError, match=r"was trained from files, .* give them with --file"):
         reproduce(MODEL_TABLES[SENTIMENT_MODEL.name], lake, tracking, 1)

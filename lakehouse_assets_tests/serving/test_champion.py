@@ -57,13 +57,13 @@ def test_another_champion_is_loaded_and_then_takes_the_place_of_the_first(
     first = champion.loaded
     assert (first.version, champion.refresh()) == (1, None)
     move(tracking, 2)
-    assert champion.refresh() == "points: version 2 serves now"
+    assert champion.refresh() == "points: now serving version 2"
     assert (champion.loaded.version, champion.state) == (2, "current")
     assert champion.loaded.digest != first.digest
     one = pa.record_batch({name: pa.array([1.0]) for name in rows})
     assert first.score(one) != champion.loaded.score(one)
     move(tracking, 1)
-    assert champion.refresh() == "points: version 1 serves now"
+    assert champion.refresh() == "points: now serving version 1"
 
 
 def test_a_registry_that_is_gone_leaves_the_loaded_version_serving(
@@ -75,7 +75,7 @@ def test_a_registry_that_is_gone_leaves_the_loaded_version_serving(
     store.write_bytes(b"no database" * 100)
     news = champion.refresh()
     assert news is not None
-    assert news.startswith("points: version 1 goes on serving: MLflow at sqlite:")
+    assert news.startswith("points: still serving version 1: MLflow at sqlite:")
     assert champion.refresh() is None, "said once"
     app = build_app(champion, Tokens(TOKEN, None))
     assert call(app, "/ready", token=None).json == {
@@ -84,7 +84,7 @@ def test_a_registry_that_is_gone_leaves_the_loaded_version_serving(
     assert 'champion_current{model="points"} 0.0' in call(app, "/metrics").text
     assert None not in served(champion, pa.table({name: [1.0] for name in FEATURES}), 1)
     store.write_bytes(kept)
-    assert champion.refresh() == "points: the registry answers again"
+    assert champion.refresh() == "points: the registry is available again"
     assert champion.state == "current"
 
 
@@ -104,7 +104,7 @@ def test_a_champion_whose_files_were_changed_is_not_loaded(
     tracking.client().delete_registered_model_alias(POINTS.name, CHAMPION)
     assert champion.refresh() is not None
     assert champion.loaded.version == 1
-    with pytest.raises(LakehouseError, match="has no champion; run the asset"):
+    with pytest.raises(LakehouseError, match="has no champion; run its asset"):
         Champion(POINTS, tracking)
 
 

@@ -73,7 +73,7 @@ def test_no_request_is_lost_when_the_alias_moves_or_the_server_ends(
             assert found.total() < 100_000, server.log.read_text()
         moving.join()
         assert len(found) == 2
-        server.said("points: version 2 serves now")
+        server.said("points: now serving version 2")
         (version,) = ask(server.port, [b""], path="/version")
         assert version.body["version"] == 2
         text = ask(server.port, [b""], path="/metrics")[0].body
@@ -139,7 +139,7 @@ def test_what_cannot_be_served_is_one_sentence(
     with pytest.raises(LakehouseError, match=r"tokens cannot be read \(No such file"):
         serve_model(POINTS.name, token_file=tmp_path / "tokens")
     monkeypatch.setenv("LAKEHOUSE_SERVING_TOKEN", TOKEN)
-    with pytest.raises(LakehouseError, match="has no champion; run the asset that trains it"):
+    with pytest.raises(LakehouseError, match="has no champion; run its asset"):
         serve_model(segments)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

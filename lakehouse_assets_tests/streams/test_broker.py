@@ -130,7 +130,7 @@ def test_an_identity_without_a_token_is_one_sentence(
     monkeypatch.setenv("LAKEHOUSE_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")
     monkeypatch.setenv("IDENTITY_HEADER", "x")
-    with pytest.raises(LakehouseError, match="There is no token for managed_identity"):
+    with pytest.raises(LakehouseError, match="No token for managed_identity"):
         open_stream("devices", Identity(kind="managed_identity", client_id="none"))
 
 

@@ -18,12 +18,12 @@ Pages.layout = (() => {
       this.toggle = tool("Table", "Show the data as a table", () => this.showTable(this.behind.classList.contains("hidden")));
       const tools = make("div", { class: "tools" });
       if (spec.drill) {
-        this.driller = tool("Drill", "Let a click go down one level", () => this.keep({ ...this.state, drill: !this.state.drill }));
+        this.driller = tool("Drill", "Drill down on click", () => this.keep({ ...this.state, drill: !this.state.drill }));
         tools.append(this.driller);
       }
       if (spec.kind !== "card" && spec.kind !== "table") tools.append(this.toggle);
       if (spec.kind !== "card") {
-        tools.append(tool("CSV", "Download the shown data", () => Pages.tables.download(spec.title, ...this.shown())));
+        tools.append(tool("CSV", "Download the data as CSV", () => Pages.tables.download(spec.title, ...this.shown())));
       }
       this.figure = make("figure", {
         class: "visual", "data-kind": spec.kind, "data-title": spec.title, "data-width": spec.width,
@@ -94,7 +94,7 @@ Pages.layout = (() => {
     weight(measure = null) {
       const tree = measure ? this.source.measures[measure].expression : ["component", 0];
       if (!Array.isArray(tree) || tree[0] !== "component") {
-        throw new Error(`${measure} is a ratio, and cannot weigh rows.`);
+        throw new Error(`${measure} is a ratio, which cannot weight rows.`);
       }
       const { values, scale } = this.source.components[tree[1]];
       if (!measure && values.every((value) => value === 1)) return null;
@@ -240,7 +240,7 @@ Pages.layout = (() => {
       } catch (error) {
         // The other visuals are drawn nevertheless.
         console.error(`${this.spec.title}:`, error);
-        this.element.replaceChildren(make("p", { class: "empty" }, "This visual cannot be drawn; the browser's console says why."));
+        this.element.replaceChildren(make("p", { class: "empty" }, "This visual could not be drawn. See the browser's console."));
         this.drawn = null;
         return;
       }
@@ -271,7 +271,7 @@ Pages.layout = (() => {
     theme.setAttribute("aria-label", "Switch between light and dark");
     const versions = make("details", { class: "versions" },
       make("summary", {}, page.stamp),
-      make("div", { class: "menu", tabindex: "0", role: "region", "aria-label": "Versions of the tables" }, make("p", {}, "Made from these versions of the tables:"),
+      make("div", { class: "menu", tabindex: "0", role: "region", "aria-label": "Versions of the tables" }, make("p", {}, "This page shows these versions:"),
         ...Pages.tables.render(
           [{ label: "Table" }, { label: "Version", numeric: true, unit: "code" }, { label: "Written (UTC)" }],
           page.versions.map(({ table, version, written }) => [table, version, written]), { caption: "Versions", all: true })));

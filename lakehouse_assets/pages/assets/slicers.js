@@ -97,7 +97,7 @@ Pages.slicers = (() => {
     }
     chips = make("div", { class: "chips" });
     undo = make("button", { type: "button", class: "tool", click: Pages.filters.undo, title: "Undo the last selection (Ctrl+Z)" }, "Undo");
-    clear = make("button", { type: "button", class: "tool", click: Pages.filters.clear, title: "Show everything" }, "Clear");
+    clear = make("button", { type: "button", class: "tool", click: Pages.filters.clear, title: "Remove all filters" }, "Clear");
     bar.append(chips, make("div", { class: "actions" }, undo, clear));
     addEventListener("keydown", (event) => {
       // A text that is being typed has an undo of its own.
@@ -122,9 +122,9 @@ Pages.slicers = (() => {
       const shown = filter.labels
         ? values.filter((value) => filter.labels.has(Pages.filters.text(value))).map(Pages.format.label)
         : [`${filter.from} – ${filter.to}`];
-      const says = shown.length > 2 ? `${shown.length} selected` : shown.join(", ") || "nothing here";
+      const says = shown.length > 2 ? `${shown.length} selected` : shown.join(", ") || "none on this page";
       found.push(make("button", {
-        type: "button", class: "chip", title: "Take this selection back", click: () => Pages.filters.set(name, null),
+        type: "button", class: "chip", title: "Remove this filter", click: () => Pages.filters.set(name, null),
       }, make("span", { class: "name" }, dimension.label), make("span", { class: "value" }, says), make("span", { class: "cross", "aria-hidden": "true" }, "×")));
     }
     chips.replaceChildren(...found);

@@ -19,7 +19,7 @@ Pages.tables = (() => {
       parts.push(make("button", { type: "button", class: "tool more", click: showAll },
         `Show all ${Pages.format.number(rows.length, "count")} rows`));
     }
-    if (!rows.length) parts.push(make("p", { class: "empty" }, "Nothing matches the selection."));
+    if (!rows.length) parts.push(make("p", { class: "empty" }, "No data matches the filters."));
     return parts;
   }
 

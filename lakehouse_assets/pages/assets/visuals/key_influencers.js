@@ -56,7 +56,7 @@
         html("span", { class: "muted" }, `${percent(share)} of ${count(total)}`)),
       found.length
         ? html("ol", { class: "influencers", "data-scroll": "list", "aria-label": `Makes ${target.label} = ${target.value} more likely` }, ...items)
-        : html("p", { class: "muted" }, "No value makes it clearly more likely."));
+        : html("p", { class: "muted" }, "No value clearly raises the likelihood."));
   }
 
   Pages.parts.explaining = { phrase, targetOf, chooser, mask, explained };

@@ -63,7 +63,7 @@
     const all = html("button", { type: "button", class: "tool", "data-key": "all", disabled: !view.state.node && !view.state.search, click: () => view.keep({}) }, "Show everything");
     refill(view,
       html("div", { class: "controls" }, search, all, html("span", { class: "muted" }, view.state.node
-        ? `${view.state.node}, what it comes from and what comes from it: ${ids.length} of ${graph.ids.length} tables`
+        ? `${view.state.node} with its sources and dependants: ${ids.length} of ${graph.ids.length} tables`
         : `${ids.length} of ${graph.ids.length} tables`)),
       html("div", { class: "scroll", "data-scroll": "graph" }, picture(view, ids, edges)));
   }

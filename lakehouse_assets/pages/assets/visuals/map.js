@@ -40,7 +40,7 @@
       itemStyle: { opacity: selected && !selected.has(row.labels[0]) ? 0.2 : 0.65 },
     }));
     view.table(...view.tableOf({ dimensions, measures, rows }));
-    if (missing.length) view.say(`${missing.length} without coordinates are only in the table`);
+    if (missing.length) view.say(`${missing.length} without coordinates, shown in the table only`);
     view.chart({
       geo: { map: registered(), roam: true, silent: true, left: 0, right: 0, top: 0, bottom: 0,
         boundingCoords: places.length ? corners(places, view.element.clientWidth, view.element.clientHeight) : undefined,

@@ -45,7 +45,7 @@
     const size = radius(view, groups);
     // Points of several sizes are drawn one by one, which takes seconds for so many.
     const sized = groups.values[2] && groups.length <= MANY;
-    if (groups.values[2] && !sized) view.say(`More than ${Pages.format.number(MANY)} points: all of one size`);
+    if (groups.values[2] && !sized) view.say(`More than ${Pages.format.number(MANY)} points, so all have the same size`);
     const scale = (measure, name) => axis(view.theme, (value) => view.format(measure, value, true), { name: view.label(measure), ...name });
     view.table(
       [dimension, ...(series ? [series] : [])].map((name) => ({ name, label: view.label(name), numeric: false }))

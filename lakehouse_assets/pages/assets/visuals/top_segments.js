@@ -39,7 +39,7 @@
         html("span", { class: "muted" }, `${percent(share)} of ${count(total)}`)),
       segments.length
         ? html("ol", { class: "segments", "data-scroll": "list", "aria-label": `Segments with the most ${target.value}` }, ...items)
-        : html("p", { class: "muted" }, "No segment has clearly more of it."));
+        : html("p", { class: "muted" }, "No segment clearly stands out."));
   }
 
   Pages.visuals.top_segments = { draw };
