@@ -49,7 +49,7 @@ class SessionSettings:
     """The settings of one session.
 
     Args:
-        given: Those that differ from the defaults from the start.
+        given: Settings with other initial values than the defaults.
     """
 
     def __init__(self, **given: str) -> None:

@@ -24,7 +24,7 @@ class Commit:
         asset: Asset key.
         partition: Partition key or range, empty for an unpartitioned table.
         code_version: Version of the code that computed the rows.
-        state: What a later build of the partition has to know of this one, as text.
+        state: State for the partition's next build, as text.
     """
 
     run_id: str

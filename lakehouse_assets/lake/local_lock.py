@@ -26,7 +26,7 @@ def claim(uri: str, who: str) -> Iterator[str | None]:
 
     Args:
         uri: Address of the table, which must exist.
-        who: Who claims it, for others to be told.
+        who: Name of the claiming process, which others are shown.
 
     Yields:
         None, or who has claimed it already.

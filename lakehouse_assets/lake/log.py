@@ -64,7 +64,7 @@ def open_table(path: TablePath) -> DeltaTable | None:
         if fault is None and not isinstance(error, DeltaError):
             raise
         if fault is None:
-            # What follows is delta-rs's own stack frames, which do not help the user.
+            # Without delta-rs's own stack frames, which do not help the user.
             reason = one_line(error).partition(" 0: ")[0][:_LONGEST_REASON]
             raise _damaged(path, f"its log cannot be read ({reason})") from error
         # The chained error would repeat the client's message, whose URL may carry a signature.

@@ -23,7 +23,7 @@ _COMPUTED = ("gold", "segments")
 
 @dataclass(frozen=True)
 class Restoration:
-    """What restoring a version changes.
+    """The changes made by restoring a version.
 
     Attributes:
         table: The table.

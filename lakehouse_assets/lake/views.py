@@ -20,7 +20,7 @@ class View:
     Attributes:
         table: The table.
         history: Whether it has every partition of a table whose plain name means the latest one.
-        computed: What computes its rows, if they are not stored.
+        computed: The declaration that computes its rows; None if they are stored.
     """
 
     table: Table

@@ -68,7 +68,7 @@ class Comparison:
 
     @property
     def bound(self) -> float:
-        """What the lower bound of the difference must exceed."""
+        """The value that the lower bound of the difference must exceed."""
         return 0.0 if self.not_worse_by is None else -self.not_worse_by
 
     @property

@@ -65,13 +65,13 @@ class Decision:
         verdict: Why, in words.
         scoring: The version that scores the rows of the candidate's partition.
         aliases: All aliases afterwards.
-        decided_by: Who or what decided.
+        decided_by: The person or rule that decided.
         metric: Metric of the comparison, if there was one.
         difference: By how much the candidate is better.
         rows: Rows that were compared.
-        out_of_fold_rows: Those that the champion was fitted on, compared by its predictions out of
-            fold.
-        changed_rows: Those whose key the champion was fitted on with other features.
+        out_of_fold_rows: Compared rows that the champion was fitted on; its out-of-fold
+            predictions count for them.
+        changed_rows: Compared rows whose key the champion was fitted on with other features.
         guards: The guards.
         data_versions: Delta versions that the candidate was fitted on, by table.
         run_id: The Dagster run that fitted it.

@@ -27,7 +27,7 @@ class Argument:
 
     Attributes:
         name: Its name, as in `--name`.
-        help: What to give, for `--help`.
+        help: Description of the value, for `--help`.
         default: Its value if it is not given; an argument without one is required.
         parse: Converts the given text; raises LakehouseError with a remedy.
     """
@@ -44,7 +44,7 @@ class Evaluation:
 
     Attributes:
         name: Short name of the model, unique in the lake.
-        description: What the protocol is, for `--help`.
+        description: Description of the protocol, for `--help`.
         arguments: Its arguments.
         run: Evaluates, given the arguments by name and a reporter of progress, and returns what
             JSON can hold: the headline metrics in `mean`, and whatever else the protocol has.
@@ -64,7 +64,7 @@ class Training:
     Attributes:
         spec: The model.
         domain: Its domain.
-        description: What the files are, for `--help`.
+        description: Description of the files, for `--help`.
         arguments: The arguments; the first is a file, after which the run is named.
         rows: Reads the rows to fit, given the arguments by name: the key, the features, and
             whatever else the fit needs. Raises LakehouseError if the files cannot be used.

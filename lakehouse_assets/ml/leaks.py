@@ -181,7 +181,7 @@ def units_in_both(trained: Collection[object], judged: Collection[object], what:
     Args:
         trained: The machine of each row that models were fitted on.
         judged: The machine of each row that they were judged on.
-        what: What they are, such as "engines".
+        what: Their plural noun, such as "engines".
     """
     known = set(judged)
     both = known.intersection(trained)

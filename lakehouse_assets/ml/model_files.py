@@ -79,7 +79,7 @@ def save_model(
         types: Types that the model contains, in addition to plain values and arrays.
         folder: Folder to create.
         description: MLflow's description of the model: its id and run.
-        texts: Those of the input columns that are text; the others are doubles.
+        texts: The input columns of text; the others are doubles.
 
     Returns:
         The digest of the files, for `load_model`.

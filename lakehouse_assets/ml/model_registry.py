@@ -123,7 +123,7 @@ def register(
         output: MLflow's type of its predictions.
         types: Types that it contains, in addition to plain values and arrays.
         tags: Tags of the version. `input_digest` and `config_digest` are its identity.
-        texts: Those of the input columns that are text.
+        texts: The input columns of text.
 
     Raises:
         LakehouseError: If an identity tag is missing, the model contains another type, or MLflow

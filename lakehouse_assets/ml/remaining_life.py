@@ -30,7 +30,7 @@ _TOLERANCE: Final = 1.01
 
 @dataclass(frozen=True)
 class Windows:
-    """What the features of a reading sum up, in units of time.
+    """Windows that the features of a reading summarise, in units of time.
 
     Attributes:
         means: Lengths of the windows over which readings are averaged.
@@ -151,7 +151,7 @@ class LifeModel:
     Attributes:
         trees: Trees whose margin is what is left.
         cap: The most that is predicted.
-        shift: What is taken off the trees' margin.
+        shift: Subtracted from the trees' margin.
         slope: The logit of failing soon is `slope` times what is predicted, plus `intercept`.
         intercept: See `slope`.
     """
@@ -184,7 +184,7 @@ class FittedLife:
 
     Attributes:
         model: The model.
-        held_out: What is predicted for each row by a fit on other machines.
+        held_out: Prediction for each row by a fit on other machines.
         chosen: The chosen number of trees, weight at the cap, and shift.
         trials: Error and risk of each number of trees and weight, out of fold.
     """
@@ -233,7 +233,7 @@ def fit_life(
 
     Args:
         features: Rows by features, without gaps.
-        remaining: What is left of each row.
+        remaining: Remaining life of each row.
         units: The machine of each row; at least two.
         settings: Settings.
         judged: How much each row counts in the choices; by default equally.

@@ -113,7 +113,7 @@ def reproduce(
             differs.append("its out-of-fold predictions differ")
     changed = _changed_libraries(version.tags)
     if differs and changed:
-        differs.append(f"other versions are installed of {', '.join(changed)}")
+        differs.append(f"different versions are installed of {', '.join(changed)}")
     return {
         "model": spec.name,
         "version": number,

@@ -45,9 +45,9 @@ class Trial:
     """A trial of a search.
 
     Attributes:
-        params: What was tried: numbers and texts.
+        params: Its parameters: numbers and texts.
         metrics: How good it is.
-        result: What the measurement returned besides; None if it was not made in this process.
+        result: Further results; None if the trial was measured in another process.
     """
 
     params: Params
@@ -70,7 +70,7 @@ def search(
     """Measure trials, each on one thread.
 
     Args:
-        trials: What to try; each must be seeded by its parameters or by constants, so that the
+        trials: The trials; each must be seeded by its parameters or by constants, so that the
             result does not depend on the order in which trials end.
         measure: Measures a trial; must be a module's function, or a `partial` of one, if there are
             several processes.

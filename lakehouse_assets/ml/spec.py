@@ -35,10 +35,10 @@ class Gate:
     Attributes:
         name: Name of the check.
         metric: The metric.
-        above: What it must exceed; None for no such bound.
+        above: Lower bound, exclusive; None for none.
         description: The reason, for people.
         also_shown: Further metrics to show with it, which do not affect the result.
-        below: What it must be less than; None for no such bound.
+        below: Upper bound, exclusive; None for none.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Agreement:
         name: Name of the guard and of its figure.
         prediction: Column of the spec's `scored` that is compared.
         measure: Returns the agreement of two arrays of predictions, the fit's and the champion's.
-        above: What it must exceed.
+        above: Lower bound, exclusive.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Fitted:
 
     Attributes:
         model: A scikit-learn estimator that contains only the types that its spec declares.
-        run_name: What kind of fit it is, for the name of the run in MLflow.
+        run_name: Kind of fit, for the name of the run in MLflow.
         metrics: Metrics of the fit.
         params: Further parameters to log with the run.
         variants: Other fits to compare it with.
@@ -126,7 +126,7 @@ class ModelSpec:
         experiment: MLflow experiment of its runs.
         key: Column that identifies a row.
         features: Columns that it predicts from: numbers, or text.
-        texts: Those of the features that are text.
+        texts: The features of text.
         fitted_with: Further columns that the fit needs and the scorer does not, such as a weight.
         settings: Default settings, a dataclass of integers, floats, strings and tuples.
         fit: Fits a sample: a table of the key and the inputs, ordered by key, numbers as doubles;
@@ -145,13 +145,13 @@ class ModelSpec:
         prepare: Adds the features to the rows.
         finish: Turns scored rows into rows of the table.
         describe: Returns the evidence about those rows to store with the run.
-        comparison: What a fit must show to replace the champion. Without it, every fit that passes
+        comparison: Condition for replacing the champion. Without it, every fit that passes
             its gates and guards replaces it.
         agreement: How much a fit must agree with the champion.
         slowest: Most CPU seconds for scoring 10,000 rows.
         realised: Judges predictions by labels that came later: given both, returns metrics with
             their intervals, under the names of the gates' metrics. The table must hold the target.
-        limits: What the model must not be used for or cannot do, in sentences.
+        limits: Limits of the model's use, in sentences.
         rules: Other values that the results depend on; part of the identity.
         libraries: Packages whose version may change the fit; part of the identity.
     """

@@ -33,9 +33,9 @@ class Trees:
     Attributes:
         tested: Column that each test reads: trees by tests.
         bounds: A row below the bound goes left; trees by tests, single precision as in XGBoost.
-        leaves: What a leaf adds to the margin; trees by outcomes of all tests of a tree, whose bits
+        leaves: Each leaf's addition to the margin; trees by outcomes of a tree's tests, whose bits
             are 1 for right, the root's first.
-        added: What each test's column adds, by outcomes of all tests: trees by outcomes by tests.
+        added: Addition of each test's column, by outcomes of all tests: trees by outcomes by tests.
             These are exact Shapley values that weight branches by the rows fitted.
         base: The margin without trees.
         expected: The mean margin of the rows that were fitted; `added` adds up to what is beyond.

@@ -49,7 +49,7 @@ def write_pages(
         access: The role that the pages are for; None for the owner.
         tracking: The MLflow store, for the models' metrics.
         identifiers: Whether the files may hold values that identify people.
-        made_from: What is kept in the folder to tell later whether anything has changed.
+        made_from: State of the inputs, kept in the folder for a later comparison.
 
     Raises:
         LakehouseError: see `write_site`.

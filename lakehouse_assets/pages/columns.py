@@ -39,7 +39,7 @@ def dictionary(
 
     Args:
         column: The column.
-        order: What the values are sorted by, if not by themselves.
+        order: Column that orders the values; by default their own order.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -102,7 +102,7 @@ def write_site(
         folder: The folder.
         identifiers: Whether the files may hold values that identify people or how to contact them.
             If not, running numbers replace these values.
-        made_from: What is kept in the folder to tell later whether anything has changed.
+        made_from: State of the inputs, kept in the folder for a later comparison.
 
     Raises:
         LakehouseError: a page does not match the registry, or the folder holds other files.

@@ -24,7 +24,7 @@ def register_exported(folder: Path, name: str, registry: str = UNITY_CATALOG) ->
     """Register an exported model; Unity Catalog takes its files along.
 
     Args:
-        folder: What `export` has written.
+        folder: A folder written by `export`.
         name: `<catalog>.<schema>.<model>`.
         registry: MLflow's address of the registry.
 

@@ -18,7 +18,7 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-# What the exported folder needs besides the libraries of the model.
+# Requirements of the exported folder besides the libraries of the model.
 _REQUIREMENTS: Final = ("mlflow", "numpy", "pandas", "pyarrow", "skops")
 
 

@@ -44,7 +44,7 @@ class Inputs:
 
     Attributes:
         names: All of them, in the model's order.
-        texts: Those that are text; the others are numbers.
+        texts: The columns of text; the others are numbers.
     """
 
     names: tuple[str, ...]
@@ -99,7 +99,7 @@ class Inputs:
         """Return the rows of requests, one after the other.
 
         Args:
-            requests: What `parse` returned for each.
+            requests: The result of `parse` for each.
 
         Returns:
             A column for each input, in the model's order: doubles or strings, with nulls as given.

@@ -33,7 +33,7 @@ def token_of(identity: Identity, login: str, scope: str = SCOPE) -> AccessToken:
     Args:
         identity: An identity for which Entra issues tokens.
         login: Login host of the cloud, such as `login.microsoftonline.com`.
-        scope: What the token gives access to; by default the stores.
+        scope: Scope of the token; by default that of storage accounts.
 
     Raises:
         LakehouseError: Entra refuses, or does not answer.

@@ -41,7 +41,7 @@ def test_a_store_that_is_set_up_passes_every_step(cloud, folder, principal, tmp_
         ("comp=list", 403, "AuthorizationFailure", "list", "allow its network"),
         ("probe", 403, "AuthorizationPermissionMismatch", "write",
          "Storage Blob Data Contributor"),
-        ("comp=list", 401, "InvalidAuthenticationInfo", "list", "renew or correct it"),
+        ("comp=list", 401, "InvalidAuthenticationInfo", "list", "Renew or correct it"),
     ],
 )  # fmt: skip
 def test_the_step_that_fails_has_a_remedy(

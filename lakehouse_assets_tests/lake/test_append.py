@@ -63,7 +63,7 @@ def test_rows_and_offsets_are_committed_together(tmp_path: Path, engine: Any) ->
 def test_a_writer_that_is_behind_writes_nothing(tmp_path: Path, engine: Any) -> None:
     lake = make_lake(tmp_path)
     append(lake, [A], None, 5)
-    with pytest.raises(FencedError, match="Another process reads kafka"):
+    with pytest.raises(FencedError, match="Another process also reads kafka"):
         append(lake, [A], None, 5)
     with pytest.raises(FencedError):
         append(lake, [C], 6, 7)

@@ -101,7 +101,7 @@ def test_nothing_shows_the_secret(monkeypatch, tmp_path, capfd, identity):
         ({"kind": "sas", "token_env": NAME, "sas_token": SECRET}, "sas_token is not a field of"),
         ({"kind": "account_key", "secret_env": NAME}, "whose fields are key_env, key_file, "),
         ({"kind": "azure_cli", "account": SECRET}, "whose fields are none"),
-        ({"kind": "managed_identity", "client_id": "a", "resource_id": "b"}, "name one of "),
+        ({"kind": "managed_identity", "client_id": "a", "resource_id": "b"}, "give only one of "),
         ({"kind": "sas", "token_env": SECRET}, "token_env is not the name of a variable"),
         ({"kind": "account_key", "key_env": "lower_case"}, "not the name of a variable"),
         ({"kind": "service_principal", "client_id": [SECRET]}, "valid string"),

@@ -288,7 +288,7 @@ def test_7_an_empty_result_empties_its_partition_and_foreign_rows_are_refused(tm
     left = daily_rows(["2024-01-01", "2024-01-03"])
     assert content(lake, DAILY) == left
     foreign = rows_asset(tmp_path, DAILY, DAYS, lambda _: [(day(1), 1, None)])
-    with pytest.raises(LakehouseError, match="bounds of the written partition"):
+    with pytest.raises(LakehouseError, match="outside the written partition"):
         run(tmp_path, foreign, "2024-01-02")
     assert content(lake, DAILY) == left
 

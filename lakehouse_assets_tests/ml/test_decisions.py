@@ -53,7 +53,7 @@ def test_people_promote_and_roll_back_and_there_is_one_champion(tracking: Mlflow
     def aliases() -> dict[str, int]:
         return aliases_of(tracking, NAME)
 
-    with pytest.raises(LakehouseError, match="no version with the alias previous, so there is"):
+    with pytest.raises(LakehouseError, match="no previous champion to roll"):
         roll_back(tracking, NAME, "Ann", "it is bad")
     first = promote_by_hand(tracking, NAME, 1, "Ann", "it is the only one")
     assert (first.number, aliases()) == (1, {"champion": 1})
@@ -107,7 +107,7 @@ def test_a_decision_that_was_interrupted_is_carried_out_later(
 
 
 def test_a_decision_that_mlflow_cannot_store_changes_nothing(tracking: MlflowTracking) -> None:
-    with pytest.raises(LakehouseError, match=r"has 5.* characters, of which MLflow stores 5000"):
+    with pytest.raises(LakehouseError, match=r"has 5.* characters, but MLflow stores only 5000"):
         promote_by_hand(tracking, NAME, 1, "Ann", "x" * 5_000)
     assert aliases_of(tracking, NAME) == {}
 

@@ -206,7 +206,9 @@ def test_a_metric_that_nobody_logs_decides_nothing(
 ) -> None:
     """The lab chose its model by a metric that no run had."""
     wrong = dataclasses.replace(POINTS, gates=(Gate("good", "areaUnderROC", 0.5, "It is good."),))
-    with pytest.raises(LakehouseError, match="about areaUnderROC, which its fit does not log; it"):
+    with pytest.raises(
+        LakehouseError, match="needs the metric areaUnderROC, which the fit does not"
+    ):
         run(engine, tracking, members(), spec=wrong)
     assert versions_of(tracking, "points") == []
 

@@ -82,8 +82,8 @@ def test_a_restored_version_is_the_newest_and_dagster_hears_of_it(
     ("arguments", "said"),
     [
         (("customer_spend", "--version", "9"), "has no version 9"),
-        (("silver_transactions", "--version", "0"), "cannot be restored: which files"),
-        (("agg_thermostat_minute", "--version", "0"), "cannot be restored: which files"),
+        (("silver_transactions", "--version", "0"), "cannot be restored: an older"),
+        (("agg_thermostat_minute", "--version", "0"), "cannot be restored: an older"),
         (("customer_spent", "--version", "0"), "did you mean customer_spend"),
         (("kpi_customer_value", "--version", "0"), "does not exist"),
     ],

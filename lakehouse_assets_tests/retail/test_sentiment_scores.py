@@ -226,7 +226,7 @@ def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
     rows = tweets(300, 1)
     assert trained(rows) == trained([*rows, *rows[:50]]) == (1, "champion: the first version")
     lake = Lake(str(tmp_path / "lake"), engine, REGISTRY)
-    with pytest.raises(LakehouseError, match=r"was trained from files, .* give them with --file"):
+    with pytest.raises(LakehouseError, match=r"was trained from files, .* --file"):
         reproduce(MODEL_TABLES[SENTIMENT_MODEL.name], lake, tracking, 1)
     for given, same in ((rows, True), (rows[:-1], False)):
         path = written(tmp_path / "labels.csv.gz", given)
