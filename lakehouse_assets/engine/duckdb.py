@@ -86,7 +86,7 @@ class DuckDBEngine:
             )
         except duckdb.Error as error:
             raise LakehouseError(
-                f"The embedded engine does not start: {first_line(error)}; check "
+                f"The embedded engine cannot start: {first_line(error)}; check "
                 "LAKEHOUSE_MEMORY_LIMIT (such as 4GB) and LAKEHOUSE_THREADS."
             ) from error
         load_delta(self._connection)
@@ -123,8 +123,8 @@ class DuckDBEngine:
                 # SQLFrame looks up types to distinguish keys from positions, which fails with the
                 # compiled sqlglot.
                 raise LakehouseError(
-                    "The embedded engine gives no elements of arrays and maps: use split_part for "
-                    "parts of a text, explode for elements of an array."
+                    "The embedded engine does not support access to elements of arrays and maps; "
+                    "use split_part for parts of a text, and explode for elements of an array."
                 ) from error
             self._queries[frame] = query
         return query
@@ -468,7 +468,7 @@ class DuckDBEngine:
                 for statement in statements:
                     self._run(statement, cursor)
             except duckdb.Error as error:
-                raise LakehouseError(f"The embedded engine fails: {first_line(error)}.") from error
+                raise LakehouseError(f"The embedded engine failed: {first_line(error)}.") from error
 
     def named_frame(self, name: str, columns: Sequence[str]) -> DataFrame:
         """Make a frame of `domain.table`, which need not exist, for `sql_of`."""

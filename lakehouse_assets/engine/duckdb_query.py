@@ -134,8 +134,8 @@ class Query:
         if not self._ended.wait(timeout):
             self.stop(
                 QueryError(
-                    f"The statement was stopped after {timeout:g} seconds, which is the limit; "
-                    "ask for fewer rows, or raise the limit.",
+                    f"The statement was stopped after {timeout:g} seconds; select fewer rows, or "
+                    "raise the timeout.",
                     sqlstate="57014",
                 )
             )

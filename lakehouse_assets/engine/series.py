@@ -118,7 +118,7 @@ def with_anomalies(
     threshold: float = 1.5,
     method: Literal["tukey", "ctukey"] = "ctukey",
 ) -> DataFrame:
-    """Add what `ml.series.series_decompose_anomalies` finds: `baseline`, `score` and `flag`.
+    """Add `baseline`, `score` and `flag` as `ml.series.series_decompose_anomalies` computes them.
 
     The score is in ranges between the fences.
 

@@ -371,7 +371,7 @@ def _address(url: str, setting: str, default_port: int) -> tuple[str, int]:
         host, port, sound = None, 0, False
     if not host or not sound:
         raise LakehouseError(
-            f"{setting} is not of the form {scheme}://<host>:<port>; a token belongs in "
+            f"{setting} must have the form {scheme}://<host>:<port>; give the token in "
             "LAKEHOUSE_SPARK_TOKEN and TLS in LAKEHOUSE_SPARK_TLS."
         )
     return host, port

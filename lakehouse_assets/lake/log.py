@@ -236,7 +236,7 @@ class File:
     """A live data file.
 
     Attributes:
-        path: Where it lies in the table.
+        path: Its path in the table's folder.
         partition: Value of the partition column; None if the table has none.
         rows: Its rows; None if it was written without statistics.
         bytes: Its size.

@@ -164,7 +164,7 @@ def view_without_versions(table: Table) -> LakehouseError:
 
 
 def _version_at(table: Table, found: DeltaTable, moment: datetime) -> int:
-    """Return the newest version that was committed by a moment, as `describe history` tells it."""
+    """Return the newest version that was committed by a moment, as in `describe history`."""
     versions = log.history(found)
     known = [version.number for version in versions if version.committed_at <= moment]
     if not known:

@@ -53,7 +53,7 @@ class Watch:
         if self._done:
             return rows
         counted = self._counted(rows)
-        # A generator that never began is not told when it is dropped.
+        # A generator that never started does not notice that it is dropped.
         finalize(counted, self.end, "cancelled")
         return pa.RecordBatchReader.from_batches(rows.schema, counted)
 

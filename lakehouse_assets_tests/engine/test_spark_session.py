@@ -198,7 +198,7 @@ def test_a_server_that_does_not_answer(no_session):
 )  # fmt: skip
 def test_addresses_that_are_none(no_session, remote):
     sentence = mistake(SparkConfig(remote=remote))
-    assert "LAKEHOUSE_SPARK_REMOTE is not of the form sc://<host>:<port>" in sentence
+    assert "LAKEHOUSE_SPARK_REMOTE must have the form sc://<host>:<port>" in sentence
     assert "LAKEHOUSE_SPARK_TOKEN" in sentence
 
 

@@ -40,7 +40,7 @@ METHODS = {
     ),
     **dict.fromkeys(("like", "ilike"), "escapes differ; use contains, startswith or rlike"),
     "try_cast": "1.5 and 1e3 become whole numbers on some engines; use the vocabulary",
-    "getItem": "the embedded engine gives no elements of arrays and maps",
+    "getItem": "the embedded engine does not support access to elements of arrays and maps",
 }  # fmt: skip
 SORTS = {"orderBy", "sort", "sortWithinPartitions"}
 NULL_ORDERS = {"asc_nulls_first", "asc_nulls_last", "desc_nulls_first", "desc_nulls_last"}
@@ -70,7 +70,7 @@ def complaints(node: ast.expr) -> Iterator[str]:
     elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and has_column(node):
         yield "/ of columns: quotients of decimals become doubles on some engines; use v.mean"
     elif isinstance(node, ast.Subscript) and is_call_of(node.value, {"col", "split"}):
-        yield "[]: the embedded engine gives no elements of arrays and maps"
+        yield "[]: the embedded engine does not support access to elements of arrays and maps"
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         yield from complaints_of_call(node, node.func.attr)
     elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"open", "input", "eval", "exec"}:

@@ -1,6 +1,6 @@
 "use strict";
-// What is selected: kept in the fragment of the address, so that a link, another page and the
-// browser's own history carry it.
+// The selection, kept in the fragment of the address, so that links, other pages and the browser's
+// history keep it.
 Pages.filters = (() => {
   const NULL = "\u2205";
   // Dimension -> {labels: Set} or {from, to}.
@@ -33,7 +33,7 @@ Pages.filters = (() => {
           chosen.set(decodeURIComponent(name), { labels });
         }
       } catch {
-        // A link that somebody cut off selects nothing.
+        // A truncated link selects nothing.
       }
     }
   }
@@ -89,7 +89,7 @@ Pages.filters = (() => {
     const number = dimension.type === "number";
     const [from, to] = [filter.from, filter.to].map((v) => (v === "" ? null : number ? +v : v));
     dimension.values.forEach((value, code) => {
-      // A day lies in a range that ends with its month.
+      // A range that ends with a month includes the month's days.
       const until = !number && typeof to === "string" ? String(value).slice(0, to.length) : value;
       const inside = value !== null && (from === null || value >= from) && (to === null || until <= to);
       found[code] = inside ? 1 : 0;
@@ -137,7 +137,7 @@ Pages.filters = (() => {
     write();
   }
 
-  // Select a label, or several; selecting what is selected takes it back.
+  // Select one label or several; selecting them again clears the selection.
   function select(name, labels, additive = false) {
     const wanted = (Array.isArray(labels) ? labels : [labels]).map(text);
     const before = chosen.get(name)?.labels ?? new Set();

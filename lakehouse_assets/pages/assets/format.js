@@ -35,7 +35,7 @@ Pages.format = (() => {
     return text;
   }
 
-  // The unit as it stands beside a title; counts and money without a symbol need none.
+  // The unit to show beside a title; counts, shares and dollars need none.
   function unit(name) {
     return !name || ["count", "share", "percent", "US dollars", "score", "code"].includes(name) ? "" : name;
   }

@@ -31,7 +31,7 @@
     });
   }
 
-  /** Fill a visual anew; whoever worked in it by keyboard stays where they were. */
+  /** Fill a visual again; the keyboard focus stays where it was. */
   function refill(view, ...children) {
     const key = view.element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     const scrolls = [...view.element.querySelectorAll("[data-scroll]")].map((node) => [node.dataset.scroll, node.scrollLeft, node.scrollTop]);

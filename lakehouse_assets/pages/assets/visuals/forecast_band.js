@@ -1,4 +1,4 @@
-/* An expected course with the band in which the truth lies with a declared probability. */
+/* A forecast line with the band that contains the true value with a declared probability. */
 "use strict";
 (() => {
   const { axis, tooltip } = Pages.parts;
