@@ -7,7 +7,7 @@ from lakehouse_assets.catalog.registry import Column, Measure, Table
 DOMAIN = "quality"
 OWNER = "team:platform"
 
-TABLE_NAME = Column("table_name", "string", "Checked table, as <domain>.<table>.", False)
+TABLE_NAME = Column("table_name", "string", "Table, as <domain>.<table>.", False)
 _PARTITION = Column(
     "partition", "string",
     "Checked partition: a day, the first day of a month, or empty for the whole table.",
