@@ -111,7 +111,10 @@ def test_leftovers_of_an_interrupted_creation_are_no_table(lake):
             "column email is nullable but declared not nullable",
         ),
         ({"partition": None}, r"partitioned by \['day'\] instead of \[\]"),
-        ({"constraints": {"id_not_negative": "id > 7"}}, "id_not_negative is id >= 0 instead of id > 7"),
+        (
+            {"constraints": {"id_not_negative": "id > 7"}},
+            "id_not_negative is id >= 0 instead of id > 7",
+        ),
         ({"constraints": {"small": "id < 9"}}, "constraint small is missing instead of id < 9"),
     ],
 )

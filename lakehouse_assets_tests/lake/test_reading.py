@@ -34,7 +34,7 @@ def test_an_older_version_and_some_columns_can_be_read(three_days):
     assert content(three_days, DAILY, version=0) == []
     assert content(three_days, DAILY) == [A, C]
     for wrong in (3, -1):
-        with pytest.raises(LakehouseError, match=f"no version {wrong}, its newest is 2"):
+        with pytest.raises(LakehouseError, match=f"no version {wrong}; its newest is 2"):
             three_days.read(DAILY, version=wrong)
     with pytest.raises(LakehouseError, match="is not built; run"):
         three_days.read(WHOLE, version=0)

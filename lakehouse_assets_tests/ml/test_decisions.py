@@ -132,7 +132,7 @@ def test_the_lake_has_each_decision_once_and_a_check_compares_the_aliases(
     tracking.client().set_registered_model_alias(NAME, "champion", "3")
     found = check(recorded(), MODEL_DECISIONS, "champions_are_as_decided")
     assert not found.passed
-    assert "the aliases are previous 1, champion 3, but decision 2 left" in str(found.description)
+    assert "the aliases are previous 1, champion 3, but decision 2 set" in str(found.description)
 
 
 def test_a_store_that_no_model_has_used_is_not_made(house: House, tmp_path: Path) -> None:

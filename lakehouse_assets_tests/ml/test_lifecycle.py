@@ -19,6 +19,7 @@ from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 from lakehouse_assets.ml.held_out import load_held_out
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model, score_frame, score_with_champion
+from lakehouse_assets.ml.model_card import metric_text
 from lakehouse_assets.ml.model_registry import load_champion, load_version
 from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
 from lakehouse_assets.ml.spec import Agreement, Gate, ModelSpec
@@ -317,6 +318,10 @@ def test_a_card_says_what_a_version_is_and_is_linked_to_it(
     client.update_model_version("points", "1", "")
     run(engine, tracking, members(), spec=told, most_rows=300)
     assert "# points, version 1" in card()
+
+
+def test_counts_among_metrics_have_no_decimals() -> None:
+    assert [metric_text(value) for value in (600.0, 0.83274)] == ["600", "0.8327"]
 
 
 def test_a_slow_model_and_one_that_disagrees_are_refused(

@@ -113,7 +113,7 @@ def test_a_moment_means_the_version_that_history_tells(lake: Lake, sessions: Ses
 @pytest.mark.parametrize(
     ("query", "said", "state"),
     [
-        ("select * from counts as of version 99", "no version 99, its newest is", None),
+        ("select * from counts as of version 99", "no version 99; its newest is", None),
         ("select * from counts as of version x", "'x' is not a version", None),
         ("select * from counts as of timestamp 'noon'", "'noon' is not a timestamp", None),
         ("select * from counts as of timestamp '1999-01-01'", "the oldest known version", None),

@@ -96,7 +96,7 @@ def records(**change: Any) -> dict[str, Any]:
         (b'{"instances": [[1, "\\ud800", 1]]}', "column city, row 0: has an incomplete character"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"instances": [[' + b"9" * 5_000 + b', "x", 1]]}', "number with too many digits"),
-        (b"", "not JSON"),
+        (b"", "not valid JSON"),
     ],
     ids=str,
 )  # fmt: skip
