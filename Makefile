@@ -172,7 +172,7 @@ mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000
 	[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || (sleep 10; $(BIN)/python -m webbrowser -t "$$page" >/dev/null) & \
 	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
 
-docs: setup ## Build the documentation in docs/_build/html; links within it are checked, none is fetched
+docs: setup ## Build the documentation in docs/_build/html and check the links within it (those to other sites are only listed)
 	@$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/doctrees -b html docs docs/_build/html
 	@grep -rhoE 'href="https?://[^"#]+' docs/_build/html --include='*.html' | cut -d'"' -f2 | sort -u > docs/_build/links.txt
 	@echo "Open docs/_build/html/index.html. docs/_build/links.txt lists the links to other sites: make docs-links fetches them."

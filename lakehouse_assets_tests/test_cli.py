@@ -73,6 +73,17 @@ def test_run_ends_with_the_lake_and_the_segments(sample: SampleRun) -> None:
     assert "make ui" in process.stdout
 
 
+def test_the_readme_shows_what_it_prints(sample: SampleRun) -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    (shown,) = re.findall(r"```text\n(.*?)```", readme, re.DOTALL)
+    printed = sample.process.stdout
+    lines = [line.strip() for line in shown.splitlines() if line != "…"]
+    assert len(lines) > 5
+    for line in lines:
+        # Seconds, and what is too long for a page, are left out.
+        assert all(part in printed for part in line.split("…")), line
+
+
 def test_run_gives_back_every_row_that_the_files_hold(sample: SampleRun) -> None:
     zone = sample.house.settings.landing / "airline" / "flights"
     lines = sum(
