@@ -15,7 +15,7 @@ export DO_NOT_TRACK := true
 SPARK_JARS := $(or $(LAKEHOUSE_SPARK_JARS),$(CURDIR)/.lakehouse/spark-jars)
 SPARK_POM := lakehouse_assets/engine/jars/pom.xml
 PYTEST_ARGS ?=
-EXTRAS := ui,dev,docs,connect,azure,sources,streams,postgres,serving,polars
+EXTRAS := ui,dev,docs,connect,azure,sources,streams,postgres,k8s,serving,polars
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install -q --no-compile --disable-pip-version-check
 # PySpark comes as its source, of which a package is made first: 400 MB that would be compressed to
 # be unpacked a moment later.
