@@ -73,11 +73,11 @@ ENV DAGSTER_HOME=/var/lib/lakehouse/dagster \
     LAKEHOUSE_DAGSTER_HOME=/var/lib/lakehouse/dagster \
     LAKEHOUSE_ROOT=/var/lib/lakehouse/lake \
     LAKEHOUSE_LANDING=/var/lib/lakehouse/landing \
-    LAKEHOUSE_PAGES=/var/lib/lakehouse/pages \
+    LAKEHOUSE_PAGES=/var/lib/lakehouse/pages/site \
     LAKEHOUSE_AUDIT=/var/lib/lakehouse/audit
 # Of the default command; each service of compose.yaml has its own.
 EXPOSE 4000
-HEALTHCHECK --interval=15s --timeout=10s --start-period=120s \
+HEALTHCHECK --interval=30s --timeout=30s --start-period=180s \
     CMD ["dagster", "api", "grpc-health-check", "--port", "4000"]
 # The code location, as Dagster's webserver, daemon and Helm chart ask for it.
 CMD ["dagster", "code-server", "start", "--host", "0.0.0.0", "--port", "4000", \
