@@ -39,6 +39,7 @@ REVIEWED = {
     "psycopg-binary": f"{_LGPL} `sources`",
     "psycopg2-binary": f"{_LGPL} `postgres`",
     "pymssql": f"{_LGPL} `sources`",
+    "regex": "Apache-2.0 and CNRI-Python, both permissive; by tests only",
     "skops": "declares no name; its LICENSE is MIT",
     "teradatasql": _TERADATA,
     "teradatasqlalchemy": _TERADATA,

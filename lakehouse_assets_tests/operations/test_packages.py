@@ -79,21 +79,3 @@ def test_the_wheel_carries_the_licences_of_what_it_contains() -> None:
     assert carried == wanted | {DEPLOY.parent / "LICENSE", DEPLOY.parent / "NOTICE"}
     notice = (DEPLOY.parent / "NOTICE").read_text(encoding="utf-8")
     assert all(path.name in notice for path in vendored.iterdir())
-
-
-def test_the_image_of_a_models_server_is_pinned_and_not_roots() -> None:
-    folder = DEPLOY / "serving"
-    lines = (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    bases = [line.split()[1] for line in lines if line.startswith("FROM")]
-    assert all(re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", base) for base in bases), bases
-    assert "USER 10001" in lines
-    assert any(line.startswith("HEALTHCHECK") for line in lines)
-    assert not any(re.search(r"(?i)(token|password|secret)\w*=", line) for line in lines)
-    # It has every package of the extra; pip takes the versions from the constraints.
-    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    extra = project["project"]["optional-dependencies"]["serving"]
-    text = (folder / "requirements.txt").read_text(encoding="utf-8")
-    asked = {canonical(line) for line in text.splitlines() if not line.startswith("#")}
-    assert {canonical(Requirement(line).name) for line in extra} <= asked
-    # setuptools builds the package and is in no environment that is pinned.
-    assert asked - set(pins()) == {canonical(project["build-system"]["requires"][0])}
