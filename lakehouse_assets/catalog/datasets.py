@@ -372,8 +372,8 @@ def _file_columns() -> tuple[Column, ...]:
 
 def bronze_table(dataset: Dataset) -> Table:
     """Declare the bronze table: every delivered row as text, with its provenance."""
-    return Table(
-        domain=dataset.domain,
+    return _table(
+        dataset,
         name=f"bronze_{dataset.name}",
         layer="bronze",
         description=f"{dataset.description} Every field holds the delivered text.",
@@ -381,17 +381,14 @@ def bronze_table(dataset: Dataset) -> Table:
             *dataset.fields, *provenance_columns(), *_file_columns(), *delivery_columns(dataset),
         ),
         keys=("_source_file", "_row_number"),
-        owner=dataset.owner,
-        kind="event",
-        partition=dataset.partition,
         aliases=dataset.aliases,
     )  # fmt: skip
 
 
 def rejects_table(dataset: Dataset) -> Table:
     """Declare the table of malformed records and of files that were refused as a whole."""
-    return Table(
-        domain=dataset.domain,
+    return _table(
+        dataset,
         name=f"bronze_{dataset.name}_rejects",
         layer="bronze",
         description=(
@@ -417,9 +414,6 @@ def rejects_table(dataset: Dataset) -> Table:
             *delivery_columns(dataset),
         ),
         keys=("_source_file", "line_number", "raw_text"),
-        owner=dataset.owner,
-        kind="event",
-        partition=dataset.partition,
     )
 
 
@@ -427,16 +421,14 @@ def silver_table(dataset: Dataset) -> Table:
     """Declare the silver table: typed columns, `quality_flags` and provenance."""
     snapshot = dataset.grain == "month"
     columns = [column.silver for column in dataset.columns if column.stored]
-    return Table(
-        domain=dataset.domain,
+    return _table(
+        dataset,
         name=f"silver_{dataset.name}",
         layer="silver",
         description=dataset.rows,
         columns=(*columns, QUALITY_FLAGS, *provenance_columns(), *delivery_columns(dataset)),
         keys=(dataset.partition.column, dataset.key) if snapshot else (dataset.key,),
-        owner=dataset.owner,
         kind="snapshot" if snapshot else "event",
-        partition=dataset.partition,
         constraints=dataset.constraints,
         watched=dataset.watched,
         clustered=dataset.clustered,
@@ -456,8 +448,8 @@ def dataset_tables(dataset: Dataset) -> tuple[Table, ...]:
 
 def quarantine_table(dataset: Dataset) -> Table:
     """Declare the table of bronze rows that are not in silver, with all reasons."""
-    return Table(
-        domain=dataset.domain,
+    return _table(
+        dataset,
         name=f"silver_{dataset.name}_quarantine",
         layer="silver",
         description=(
@@ -475,11 +467,17 @@ def quarantine_table(dataset: Dataset) -> Table:
             *delivery_columns(dataset),
         ),
         keys=("_source_file", "_row_number"),
-        owner=dataset.owner,
-        kind="event",
-        partition=dataset.partition,
         constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
     )
+
+
+def _table(dataset: Dataset, **declared: Any) -> Table:
+    """Declare a table of a dataset, with what its tables have in common."""
+    shared: dict[str, Any] = {
+        "domain": dataset.domain, "owner": dataset.owner, "kind": "event",
+        "partition": dataset.partition,
+    }  # fmt: skip
+    return Table(**shared | declared)
 
 
 def dataset_named(datasets: Sequence[Dataset], path: str) -> Dataset:

@@ -135,27 +135,21 @@ class LiveAlarm:
 
 def bronze_events(stream: Stream) -> Table:
     """Declare the bronze table: every event as text, with its place in the topic."""
-    return Table(
-        domain=stream.domain,
+    return _table(
+        stream,
         name=f"bronze_{stream.name}",
         layer="bronze",
         description=f"{stream.description} Every attribute holds the text that was sent.",
         columns=(*stream.fields, *_LINEAGE, _INGESTED, _DATE),
         keys=ADDRESS,
-        owner=stream.owner,
-        kind="event",
-        partition=EVENT_DATE,
         aliases=stream.aliases,
-        topic=stream.subject,
-        properties=_PROPERTIES,
-        writer=stream.reader,
     )
 
 
 def rejected_events(stream: Stream) -> Table:
     """Declare the table of messages and events that could not be read."""
-    return Table(
-        domain=stream.domain,
+    return _table(
+        stream,
         name=f"bronze_{stream.name}_rejects",
         layer="bronze",
         description=(
@@ -172,41 +166,31 @@ def rejected_events(stream: Stream) -> Table:
             _INGESTED,
         ),
         keys=ADDRESS,
-        owner=stream.owner,
-        kind="event",
-        topic=stream.subject,
-        properties=_PROPERTIES,
-        writer=stream.reader,
+        partition=None,
     )  # fmt: skip
 
 
 def silver_events(stream: Stream) -> Table:
     """Declare the silver table: typed columns, `quality_flags` and the place in the topic."""
     columns = [column.silver for column in stream.columns if column.stored]
-    return Table(
-        domain=stream.domain,
+    return _table(
+        stream,
         name=f"silver_{stream.name}",
         layer="silver",
         description=stream.rows,
         columns=(*columns, QUALITY_FLAGS, *stream.lineage),
         keys=stream.key,
-        owner=stream.owner,
-        kind="event",
-        partition=EVENT_DATE,
         constraints=stream.constraints,
         watched=stream.watched,
         clustered=stream.clustered,
         aliases=stream.silver_aliases,
-        topic=stream.subject,
-        properties=_PROPERTIES,
-        writer=stream.reader,
     )
 
 
 def quarantined_events(stream: Stream) -> Table:
     """Declare the table of bronze events that are not in silver, with all reasons."""
-    return Table(
-        domain=stream.domain,
+    return _table(
+        stream,
         name=f"silver_{stream.name}_quarantine",
         layer="silver",
         description=(
@@ -224,26 +208,20 @@ def quarantined_events(stream: Stream) -> Table:
             *stream.lineage,
         ),
         keys=ADDRESS,
-        owner=stream.owner,
-        kind="event",
-        partition=EVENT_DATE,
         constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
-        topic=stream.subject,
-        properties=_PROPERTIES,
-        writer=stream.reader,
     )  # fmt: skip
 
 
 def minutes(stream: Stream) -> Table:
     """Declare the table of minutes: one row per device and minute with events in silver."""
     silver = silver_events(stream)
-    return Table(
-        domain=stream.domain,
+    return _table(
+        stream,
         name=f"agg_{stream.name}_minute",
         layer="gold",
         description=(
-            f"Events of silver_{stream.name} by minute: one row per device and minute with events. "
-            "A late event changes its minute; `revision` counts these changes."
+            f"Events of silver_{stream.name} by minute: one row per device and minute with "
+            "events. A late event changes its minute; `revision` counts these changes."
         ),
         columns=(
             silver.column(stream.device),
@@ -257,15 +235,19 @@ def minutes(stream: Stream) -> Table:
             _DATE,
         ),
         keys=(stream.device, "minute"),
-        owner=stream.owner,
         kind="aggregate",
-        partition=EVENT_DATE,
         clustered=("minute",),
-        topic=stream.subject,
         measures=stream.measures,
-        properties=_PROPERTIES,
-        writer=stream.reader,
     )  # fmt: skip
+
+
+def _table(stream: Stream, **declared: Any) -> Table:
+    """Declare a table of a stream, with what its tables have in common."""
+    shared: dict[str, Any] = {
+        "domain": stream.domain, "owner": stream.owner, "kind": "event", "partition": EVENT_DATE,
+        "topic": stream.subject, "properties": _PROPERTIES, "writer": stream.reader,
+    }  # fmt: skip
+    return Table(**shared | declared)
 
 
 def stream_tables(stream: Stream) -> tuple[Table, ...]:

@@ -317,7 +317,7 @@ def check_streams(settings: Settings) -> Iterator[Finding]:
             yield Finding("streams", stream.path, "error", str(error), _since(began))
             continue
         left = sum(position.lag for position in found)
-        text = f"{len(found)} partitions of {stream.topic} answer; {left:,} messages are new."
+        text = f"The topic {stream.topic} answers; new messages: {left:,}."
         yield Finding("streams", stream.path, "ok", text, _since(began))
 
 

@@ -71,5 +71,5 @@ def test_doctor_counts_what_is_new(house: House) -> None:
     sent(house)
     texts = {f.check: (f.state, f.text) for f in check_streams(house.settings)}
     assert texts["retail/thermostat"] == (
-        "ok", "2 partitions of thermostat answer; 4 messages are new.",
+        "ok", "The topic thermostat answers; new messages: 4.",
     )  # fmt: skip
