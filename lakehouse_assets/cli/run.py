@@ -230,10 +230,10 @@ def land(
     found, delivered_on = dataset_named(DATASETS, dataset), _date(day)
     if problem := no_partition(settings, found, delivered_on):
         raise LakehouseError(problem)
-    target, news = LandingZone(settings.landing, settings.zone_identity).land(
+    target, is_new = LandingZone(settings.landing, settings.zone_identity).land(
         found, file, delivered_on, replace=replace
     )
-    console.print(f"{'Landed' if news else 'Already landed'}: {target}", soft_wrap=True)
+    console.print(f"{'Landed' if is_new else 'Already landed'}: {target}", soft_wrap=True)
 
 
 def _date(text: str) -> date:

@@ -45,7 +45,7 @@ class Alert:
         return f"{self.title} ({numbers})" if numbers else self.title
 
 
-def tell(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
+def send_alert(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
     """Log an alert, and send it to the Slack or Teams webhook if there is one.
 
     Raises:
@@ -90,7 +90,7 @@ def alert_sensors(
         run = context.dagster_run
         steps = len(context.get_step_failure_events())
         alert = Alert(f"Run {run.run_id} of {run.job_name} failed", {"failed steps": steps})
-        tell(alert, _webhook(), context.log.warning)
+        send_alert(alert, _webhook(), context.log.warning)
 
     return [
         *(
@@ -122,15 +122,15 @@ def _rows_sensor(
         counts = _rows_by_partition(records)
         if not before:
             # Of the partitions built before the sensor was switched on, report only the last run's.
-            news = _rows_by_partition(r for r in records if r.run_id == records[-1].run_id)
-            rows = {p: n for p, n in counts.items() if p not in news}
+            of_last_run = _rows_by_partition(r for r in records if r.run_id == records[-1].run_id)
+            rows = {p: n for p, n in counts.items() if p not in of_last_run}
         sent: list[str] = []
         for partition, number in sorted(counts.items()):
             if number == rows.get(partition, 0):
                 continue
             alert = Alert(f"{declared.title} in {partition}", {declared.rows: number})
             try:
-                tell(alert, _webhook(), context.log.warning)
+                send_alert(alert, _webhook(), context.log.warning)
             except LakehouseError as error:
                 if not sent:
                     raise

@@ -170,8 +170,8 @@ def _made_once() -> Condition:
 
 def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition:
     """Hold if a source was rebuilt since the table was last requested or built."""
-    news: Condition = When.missing() & NeverTried()
-    news = news | Outdated(
+    changed: Condition = When.missing() & NeverTried()
+    changed = changed | Outdated(
         aligned=deps.aligned - siblings,
         within=deps.within - deps.triggers,
         so_far=deps.history - siblings,
@@ -179,11 +179,11 @@ def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition
     )
     if deps.aligned:
         # A source is requested in this same tick: both go into one run, in order.
-        news = news | When.any_deps_match(When.will_be_requested()).allow(_only(deps.aligned))
+        changed = changed | When.any_deps_match(When.will_be_requested()).allow(_only(deps.aligned))
     # A run that used up its retries, as in a long outage of the store, changes no source: its
     # partitions are requested again once a day, at the time of the refresh.
     again = (When.execution_failed() & When.cron_tick_passed(CRON)).since(When.newly_requested())
-    return news | again
+    return changed | again
 
 
 def _may_begin(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condition:

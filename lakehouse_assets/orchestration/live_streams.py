@@ -44,14 +44,14 @@ class LiveStream:
         stream: The stream.
         connect: Opens the source of its messages.
         total: What it has read since the process started.
-        news: What it has read since the last report.
+        unreported: What it has read since the last report.
         problem: Why it cannot be read now; empty if it can.
     """
 
     stream: Stream
     connect: Callable[[], MessageSource]
     total: Tally
-    news: Tally
+    unreported: Tally
     problem: str = ""
     _arrived: deque[tuple[float, int]] = field(default_factory=deque)
     _open: ExitStack = field(default_factory=ExitStack)
@@ -114,7 +114,7 @@ class LiveStream:
         self.problem, self._pause, self._read = "", _FIRST_PAUSE, cycle.messages
         self._arrived.append((time.monotonic(), cycle.events))
         self.total.add(cycle)
-        self.news.add(cycle)
+        self.unreported.add(cycle)
         return cycle
 
     def close(self) -> None:
@@ -213,12 +213,12 @@ class LiveStreams:
     def _report(self) -> None:
         """Check what was read, and report it to Dagster."""
         for live in self.streams:
-            if not live.news.messages and live.stream in self.findings:
+            if not live.unreported.messages and live.stream in self.findings:
                 continue
-            findings = [*findings_of(live.stream, self._lake, live.news)]
+            findings = [*findings_of(live.stream, self._lake, live.unreported)]
             self.findings[live.stream] = findings
-            self._reports.tell(live.stream, live.news, findings)
-            live.news = Tally.begin(live.stream, self._lake)
+            self._reports.submit(live.stream, live.unreported, findings)
+            live.unreported = Tally.begin(live.stream, self._lake)
             broken = [f for f in findings if f.check.blocking and not f.passed]
             if broken:
                 raise LakehouseError(f"{live.stream.path}: {broken[0].description}")
@@ -254,10 +254,10 @@ class _Reports:
         """Whether a report is being made."""
         return not all(future.done() for future in self._waiting)
 
-    def tell(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
+    def submit(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
         """Queue a report of a stream."""
         self._waiting = [future for future in self._waiting if not future.done()]
-        self._waiting.append(self._thread.submit(self._tell, stream, tally, findings))
+        self._waiting.append(self._thread.submit(self._make, stream, tally, findings))
 
     def wait(self) -> None:
         """Wait until every report is made."""
@@ -269,7 +269,7 @@ class _Reports:
         self._thread.submit(self._open.close).result()
         self._thread.shutdown()
 
-    def _tell(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
+    def _make(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
         try:
             if self._instance is None:
                 self._instance = self._open.enter_context(dagster_instance(self._settings))

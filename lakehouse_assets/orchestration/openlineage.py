@@ -99,18 +99,18 @@ def send_new(
             moment = record.update_timestamp
             known = [*known, run.run_id] if moment == after else [run.run_id]
             after = moment
-            told = json.dumps({"after": moment.isoformat(), "runs": known})
-            instance.daemon_cursor_storage.set_cursor_values({_CURSOR: told})
+            cursor = json.dumps({"after": moment.isoformat(), "runs": known})
+            instance.daemon_cursor_storage.set_cursor_values({_CURSOR: cursor})
             sent += 1
     return sent
 
 
 def _cursor(instance: dg.DagsterInstance) -> tuple[datetime | None, list[str]]:
     """Return the time up to which runs were sent, and the runs that ended at that time."""
-    told = instance.daemon_cursor_storage.get_cursor_values({_CURSOR}).get(_CURSOR)
-    if not told:
+    cursor = instance.daemon_cursor_storage.get_cursor_values({_CURSOR}).get(_CURSOR)
+    if not cursor:
         return None, []
-    found = json.loads(told)
+    found = json.loads(cursor)
     return datetime.fromisoformat(found["after"]), found["runs"]
 
 

@@ -240,9 +240,9 @@ def lasting(found: Sequence[Drift]) -> list[Drift]:
 
 def latest(found: Sequence[Drift]) -> list[Drift]:
     """Return the measures of the newest partition that has a verdict."""
-    judged = [drift for drift in found if drift.usual is not None]
-    newest = max((drift.partition for drift in judged), default=None)
-    return [drift for drift in judged if drift.partition == newest]
+    checked = [drift for drift in found if drift.usual is not None]
+    newest = max((drift.partition for drift in checked), default=None)
+    return [drift for drift in checked if drift.partition == newest]
 
 
 def realised_of(lake: Lake, model: ModelTable) -> list[Drift]:

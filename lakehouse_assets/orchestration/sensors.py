@@ -97,7 +97,7 @@ def arrivals_sensor(
             skip_reason=None
             if look.requests
             else " ".join([*look.notes, *look.sentences]) or "There are no new deliveries.",
-            cursor=look.memory(),
+            cursor=look.cursor(),
             asset_events=look.observations,
         )
 
@@ -126,7 +126,7 @@ class _Look:
         self._instance, self._zone = context.instance, zone
         # If the cursor is lost, young files wait one more tick and deletions are reported again.
         self._before = read_cursor(context.cursor)
-        self._memory: dict[str, list[Any]] = {}
+        self._after: dict[str, list[Any]] = {}
         self._loading = loading(context.instance)
         self._failed = failed_partitions(context.instance)
         self.requests: list[dg.RunRequest] = []
@@ -141,7 +141,7 @@ class _Look:
         Raises:
             LakehouseError: its deliveries cannot be listed.
         """
-        seen, reported = self._memory[dataset.path] = self._before.get(dataset.path, ["", []])
+        seen, reported = self._after[dataset.path] = self._before.get(dataset.path, ["", []])
         if dataset.path in self._loading:
             # Its tables have one writer at a time. Files that arrive meanwhile go into one later
             # run, so that a daemon which falls behind never queues a run for each file.
@@ -169,11 +169,11 @@ class _Look:
                     metadata={"deleted_files": deleted},
                 )
             )
-        self._memory[dataset.path] = [found.young, deleted]
+        self._after[dataset.path] = [found.young, deleted]
 
-    def memory(self) -> str:
+    def cursor(self) -> str:
         """Return the cursor: young files and deletions, by dataset."""
-        return json.dumps({path: kept for path, kept in self._memory.items() if any(kept)})
+        return json.dumps({path: kept for path, kept in self._after.items() if any(kept)})
 
 
 def read_cursor(text: str | None) -> dict[str, Any]:

@@ -142,7 +142,8 @@ def test_devices_at_risk_are_told_once_a_day(
     assert rows[0]["fails_within_24h"] > 0.99
     sent: list[str] = []
     monkeypatch.setattr(
-        "lakehouse_assets.orchestration.alerts.tell", lambda alert, *_: sent.append(alert.text)
+        "lakehouse_assets.orchestration.alerts.send_alert",
+        lambda alert, *_: sent.append(alert.text),
     )
     (sensor,) = [
         sensor for sensor in house.definitions().sensors or []

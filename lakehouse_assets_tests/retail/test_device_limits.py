@@ -170,7 +170,8 @@ def test_the_sample_has_an_episode_across_midnight_and_one_alert_for_each(
 ) -> None:
     sent: list[str] = []
     monkeypatch.setattr(
-        "lakehouse_assets.orchestration.alerts.tell", lambda alert, *_: sent.append(alert.text)
+        "lakehouse_assets.orchestration.alerts.send_alert",
+        lambda alert, *_: sent.append(alert.text),
     )
     (sensor,) = [
         sensor
