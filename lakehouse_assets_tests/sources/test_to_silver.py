@@ -159,7 +159,7 @@ def test_an_event_that_comes_again_stays_what_it_was_first(at_home: House) -> No
     shop.load()
     shop.update("OrderID", "2", OrderedAt="2021-09-02T12:00:00Z", Quantity="3", Revenue="59.97")
     # The order at which the first copy ended, and the one that was changed.
-    assert "2 rows of online_sales wait" in shop.copy()
+    assert "2 rows of online_sales to copy" in shop.copy()
     shop.load()
     assert {r["order_id"]: r["quantity"] for r in at_home.rows(SILVER_ONLINE_SALES)} == {
         "1": 2, "2": 2,
