@@ -229,9 +229,10 @@ class House:
             return runs
         bronze = [dg.AssetKey(bronze_table(dataset).key) for dataset in datasets]
         assets = every_asset(self.settings)
-        # What is made of them, and what else that is made of.
-        made = dg.AssetSelection.assets(*bronze).downstream().upstream()
-        wanted = made.required_multi_asset_neighbors().resolve(assets)
+        log = [key for asset in assets if job_of(asset) == QUALITY for key in asset.keys]
+        # What is made of them, and what else that is made of; the log is made of every table.
+        made = dg.AssetSelection.assets(*bronze).downstream() - dg.AssetSelection.assets(*log)
+        wanted = made.upstream().required_multi_asset_neighbors().resolve(assets)
         jobs = {
             key.path[-1]: job_of(asset) for asset in assets for key in asset.keys if key in wanted
         }

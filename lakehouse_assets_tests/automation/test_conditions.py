@@ -122,6 +122,12 @@ def _partitions(
     return list(partitions.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
 
 
+def of_domain(name: str) -> dg.AssetSelection:
+    """Return a domain and the calendars: a look at the other takes as long without deliveries."""
+    whole = dg.AssetSelection.assets(*[dg.AssetKey(REGISTRY[name].key) for name in WHOLE])
+    return dg.AssetSelection.key_prefixes(name) | whole
+
+
 def once(names: frozenset[str], *partitions: str) -> Counter[tuple[str, str]]:
     return Counter((name, partition) for name in names for partition in partitions)
 
@@ -129,10 +135,7 @@ def once(names: frozenset[str], *partitions: str) -> Counter[tuple[str, str]]:
 def test_a_month_of_deliveries_runs_exactly_what_each_touches(
     house: House, instance: dg.DagsterInstance
 ) -> None:
-    # A look at a domain without deliveries takes as long as one at the other.
-    whole = dg.AssetSelection.assets(*[dg.AssetKey(REGISTRY[name].key) for name in WHOLE])
-    watched = dg.AssetSelection.key_prefixes(DOMAIN) | whole
-    caretaker = Paper(house, instance, watched=watched)
+    caretaker = Paper(house, instance, watched=of_domain(DOMAIN))
     assert caretaker.day() == once(WHOLE, "None")
     assert caretaker.day() == Counter()
     for number in (1, 2, 10, 30):
@@ -160,10 +163,10 @@ def test_what_was_loaded_before_the_sensors_were_on_is_followed_up(
     house: House, instance: dg.DagsterInstance
 ) -> None:
     house.deliver_purchases("2014-03-10", [purchase("A")])
-    first = Paper(house, instance)
+    first = Paper(house, instance, watched=of_domain(DOMAIN))
     first.settle()
     first.deliveries("transactions")
-    late = Paper(house, instance)
+    late = Paper(house, instance, watched=of_domain(DOMAIN))
     late.follow()
     assert late.runs_of("fact_transactions") == ["2014-03-01"]
     assert late.follow() == 0
@@ -172,7 +175,7 @@ def test_what_was_loaded_before_the_sensors_were_on_is_followed_up(
 def test_what_comes_while_a_table_is_built_is_followed_once_it_is_there(
     house: House, instance: dg.DagsterInstance
 ) -> None:
-    caretaker = Paper(house, instance)
+    caretaker = Paper(house, instance, watched=of_domain(DOMAIN))
     caretaker.day()
     house.deliver_members("2014-03-31", [member(1)])
     assert caretaker.day() == once(SNAPSHOTS | GOLD, "2014-03-01")
@@ -184,7 +187,7 @@ def test_what_comes_while_a_table_is_built_is_followed_once_it_is_there(
 
 
 def test_every_table_follows_all_that_it_reads(house: House, instance: dg.DagsterInstance) -> None:
-    caretaker = Paper(house, instance)
+    caretaker = Paper(house, instance, watched=of_domain("retail"))
     caretaker.day()
     for day in ("2021-09-06", "2021-09-13"):
         deliver(house, WEBSITE, day, "a.csv", "x\n")
@@ -231,7 +234,7 @@ def test_days_out_of_order_end_in_the_same_lake_as_one_run_over_all(
     house: House, instance: dg.DagsterInstance, new_house: Callable[..., House]
 ) -> None:
     straight = new_house("straight")
-    caretaker = Caretaker(house, instance)
+    caretaker = Caretaker(house, instance, watched=of_domain(DOMAIN))
 
     def deliver(day: str, *names: str) -> None:
         rows = [purchase(name, customer_id=1, amount=int(day[-2:])) for name in names]
@@ -297,7 +300,7 @@ def test_freshness_is_declared_for_every_table_that_ages(house: House) -> None:
 def test_sales_and_snapshots_of_retail_are_followed_month_by_month(
     house: House, instance: dg.DagsterInstance
 ) -> None:
-    caretaker = Paper(house, instance)
+    caretaker = Paper(house, instance, watched=of_domain("retail"))
     assert caretaker.day() == once(WHOLE, "None")
 
     def arrives(dataset: Dataset, day: str) -> Counter[tuple[str, str]]:

@@ -17,6 +17,8 @@ from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.domains.retail.domain import RETAIL
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.orchestration.jobs import QUALITY
+from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
@@ -98,6 +100,11 @@ def test_the_lake_in_a_store_is_the_lake_on_a_disk(
             assert b"eyJhbGciOi" not in content, path
 
 
+def retail_of(house: House) -> RunSummary:
+    """Build everything but the quality log, which the airline's lake has in its store."""
+    return execute(house.settings, [run for run in house.planned() if run.job != QUALITY])
+
+
 def test_the_retail_lake_in_a_store_is_that_on_a_disk(
     cloud: Cloud, folder: str, house: House, principal: Identity, tmp_path: Path
 ) -> None:
@@ -106,7 +113,7 @@ def test_the_retail_lake_in_a_store_is_that_on_a_disk(
         dataset, day, name = file.parts[-3:]
         known = dataset_named(DATASETS, f"retail/{dataset}")
         deliver(house, known, day, name, file.read_bytes())
-    assert house.run().errors == []
+    assert retail_of(house).errors == []
     landing, root = (CloudLocation.adls(ACCOUNT, name, folder) for name in ("landing", "lake"))
     places = {"landing": landing, "root": root, "identity": principal}
     far = House.at(tmp_path / "far")
@@ -114,7 +121,7 @@ def test_the_retail_lake_in_a_store_is_that_on_a_disk(
     local = house.settings.landing
     assert isinstance(local, Path)
     assert land_all(local, LandingZone(landing, principal)) > 0
-    assert far.run().errors == []
+    assert retail_of(far).errors == []
     copy = copy_of(root, far.settings, tmp_path / "copy")
     assert differences(copy, house) == []
     # Each source brought rows, and gold was built from all of them.

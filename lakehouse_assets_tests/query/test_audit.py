@@ -15,7 +15,6 @@ import pytest
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.access import RowFilter, TableAccess
 from lakehouse_assets.domains import REGISTRY, ROLES
-from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.audit_log import grant_events
@@ -34,7 +33,7 @@ def bought(new_house: Any) -> House:
     house: House = new_house("bought")
     rows = [purchase(f"T{n}", customer_id=n, amount=n) for n in (1, 2, 3)]
     house.deliver_purchases("2014-01-15", rows)
-    assert house.run(TRANSACTIONS).errors == []
+    assert house.materialise("airline_daily", "2014-01-15").success
     return house
 
 

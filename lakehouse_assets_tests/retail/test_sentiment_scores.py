@@ -43,6 +43,7 @@ MONTHLY = (
     LABELLED_TWEETS_SCORED, gold.GOLD_TWEETS, gold.TWEET_SENTIMENTS,
     gold.TWEETS_BY_CITY_AND_HASHTAG, gold.TWEET_TOTALS,
 )  # fmt: skip
+DAILY = [REGISTRY[name] for name in (*TWEETS.loaded_tables, *LABELLED_TWEETS.loaded_tables)]
 COUNTS = ("negative_tweets", "neutral_tweets", "positive_tweets")
 MORE = [
     tweet(username="a", tweet="I love it, what a wonderful day", city="Berlin"),
@@ -132,7 +133,7 @@ def test_without_a_champion_there_is_no_sentiment_and_a_later_file_is_scored_alo
     house: House = new_house("later")
     deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(MORE[:2]))
     assert house.materialise("reference_data", None).success
-    assert house.materialise("retail_daily", "2021-09-06").success
+    assert house.materialise("retail_daily", "2021-09-06", *DAILY).success
     done = house.materialise("retail_monthly", "2021-09-01", *MONTHLY)
     assert done.success
     found = check(done, gold.GOLD_TWEETS, "model_has_champion")
@@ -148,7 +149,8 @@ def test_without_a_champion_there_is_no_sentiment_and_a_later_file_is_scored_alo
     def scored_now(*files: str) -> int:
         for name in files:
             deliver(house, TWEETS, "2021-09-06", name, json.dumps(MORE))
-        assert house.materialise("retail_daily", "2021-09-06", instance=instance).success
+        done = house.materialise("retail_daily", "2021-09-06", *DAILY, instance=instance)
+        assert done.success
         done = house.materialise("retail_monthly", "2021-09-01", *MONTHLY, instance=instance)
         assert done.success
         event = instance.get_latest_materialization_event(dg.AssetKey(gold.GOLD_TWEETS.key))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table, with_options
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
 from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
@@ -229,13 +230,14 @@ def test_without_any_campaign_the_product_holds_the_tweets_alone(delivered: Hous
 
 def test_a_new_file_recomputes_its_own_day_only(new_house: Callable[..., House]) -> None:
     house: House = new_house("days")
+    made = (*(REGISTRY[name] for name in TWEETS.loaded_tables), gold_tweets.TWEET_DAYS)
     deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(FIRST[:1]))
     deliver(house, TWEETS, "2021-09-07", "a.json", json.dumps(SECOND[:1]))
     assert house.materialise("reference_data", None).success
-    assert house.materialise("retail_daily", "2021-09-06", last="2021-09-07").success
+    assert house.materialise("retail_daily", "2021-09-06", *made, last="2021-09-07").success
     before = house.commits(gold_tweets.TWEET_DAYS)
     deliver(house, TWEETS, "2021-09-07", "b.json", json.dumps(SECOND[1:]))
-    assert house.materialise("retail_daily", "2021-09-07").success
+    assert house.materialise("retail_daily", "2021-09-07", *made).success
     (news,) = house.commits(gold_tweets.TWEET_DAYS).keys() - before.keys()
     actions = [
         json.loads(line) for line in house.commits(gold_tweets.TWEET_DAYS)[news].splitlines()
