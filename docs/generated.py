@@ -108,10 +108,17 @@ def limits() -> str:
 def commands() -> str:
     """Describe every command: its use, arguments and options, as `--help` does."""
     group: click.Group = cli._commands()
+    panels: dict[str, list[tuple[str, click.Command]]] = {}
+    for name, command in group.commands.items():
+        panel = getattr(command, "rich_help_panel", None)
+        panels.setdefault(panel if isinstance(panel, str) else "Others", []).append((name, command))
     return "\n".join(
         part
-        for name, command in sorted(group.commands.items())
-        for part in _command(command, f"lakehouse {name}", 2)
+        for panel, found in panels.items()
+        for part in (
+            f"## {panel}\n",
+            *(p for name, command in found for p in _command(command, f"lakehouse {name}", 3)),
+        )
     )
 
 
@@ -191,9 +198,9 @@ def overview() -> str:
     return "\n".join(
         f"## {domain}\n\n"
         + rows(
-            ("Table", "Layer", "Kind", "One row is"),
+            ("Table", "Layer", "Kind", "Description"),
             (
-                (code(table.name), table.layer, table.kind, text(table.description))
+                (_link(table), table.layer, table.kind, text(table.description))
                 for table in TABLES
                 if table.domain == domain and table.layer in ("gold", "segments")
             ),
@@ -201,6 +208,11 @@ def overview() -> str:
         + ("" if (_PAGES / f"{domain}.md").exists() else re.sub("(?m)^##", "###", tables(domain)))
         for domain in sorted({table.domain for table in TABLES})
     )
+
+
+def _link(table: Table) -> str:
+    own = (_PAGES / f"{table.domain}.md").exists()
+    return f"[{text(table.name)}]({table.domain}.md#{table.name})" if own else code(table.name)
 
 
 def measures() -> str:
