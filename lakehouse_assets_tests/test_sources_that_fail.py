@@ -125,7 +125,8 @@ def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(
 ) -> None:
     today = clock.today()
     month = today.replace(day=1)
-    caretaker = Caretaker(house, instance, may_fail=True)
+    domain = dg.AssetSelection.key_prefixes("airline", "conformed")
+    caretaker = Caretaker(house, instance, watched=domain, may_fail=True)
     obstacle = house.path(gold_value.FACT_TRANSACTIONS)
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("a file in its place", encoding="utf-8")
