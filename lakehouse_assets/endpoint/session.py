@@ -181,7 +181,7 @@ class Client:
         elif kind == b"D":
             await self._describe(body.take(1), body.text())
         elif kind == b"E":
-            await self._execute(body.text(), body.int32())
+            await self._run(self._portal(body.text()), body.int32() or None)
         elif kind == b"C":
             held: dict[str, object] = self._prepared if body.take(1) == b"S" else self._portals  # type: ignore[assignment]
             held.pop(body.text(), None)
@@ -259,9 +259,6 @@ class Client:
             self._send(m.NO_DATA)
         else:
             self._send(m.row_description(fields, formats_of(given, len(fields))))
-
-    async def _execute(self, name: str, most: int) -> None:
-        await self._run(self._portal(name), most or None)
 
     def _statement(self, name: str) -> _Prepared:
         try:

@@ -155,7 +155,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
             "digits."
         ) from None
     if not isinstance(given, dict):
-        raise BadRequestError(f"The body must be a JSON object with one of {_listed(_SHAPES)}.")
+        raise BadRequestError(f"The body must be a JSON object with one of {', '.join(_SHAPES)}.")
     return given
 
 
@@ -180,7 +180,7 @@ def _one_shape(given: Mapping[str, Any]) -> tuple[str, Any]:
     if unknown:
         raise BadRequestError(f"The body has unknown fields: {_named(unknown)}.")
     if len(shapes) != 1:
-        raise BadRequestError(f"The body must have exactly one of {_listed(_SHAPES)}.")
+        raise BadRequestError(f"The body must have exactly one of {', '.join(_SHAPES)}.")
     if given.get("params"):
         raise BadRequestError("params: the model has no parameters; leave the field out.")
     return shapes[0], given[shapes[0]]
@@ -313,7 +313,3 @@ def _named(names: Iterable[str]) -> str:
     shown = [name if len(name) <= _MOST_LETTERS else f"{name[:_MOST_LETTERS]}..." for name in names]
     more = len(shown) - _MOST_NAMES
     return ", ".join(sorted(shown)[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

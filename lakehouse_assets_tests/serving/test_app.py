@@ -97,7 +97,7 @@ def test_what_is_no_request_for_scores_is_refused_in_the_form_of_mlflows_errors(
         assert message in reply.json["message"]
 
     refused(call(app, "/invocations", b"x\n1\n", kind="text/csv"), 415, "Send the rows as JSON")
-    refused(call(app, "/invocations", b" " * (MOST_BYTES + 1)), 413, "more than 4,194,304 bytes")
+    refused(call(app, "/invocations", b" " * (MOST_BYTES + 1)), 413, "larger than 4,194,304 bytes")
     refused(call(app, "/nothing"), 404, "POST rows to /invocations")
     refused(call(app, "/invocations"), 405, "POST rows to /invocations")
     refused(call(app, "/invocations", rows("Ann")), 400, "inputs, column x, row 0: must be a")
@@ -163,7 +163,7 @@ def test_tokens_of_a_file_change_one_by_one(tmp_path: Path) -> None:
     assert accepted(tokens) == [True, False]
     assert tokens.refresh() is None
     file.write_text(f"{old}\n{new}\n")
-    assert tokens.refresh() == f"{file} has 2 tokens now."
+    assert tokens.refresh() == f"{file} now has 2 tokens."
     assert accepted(tokens) == [True, True]
     file.write_text(f"{new}\n")
     tokens.refresh()

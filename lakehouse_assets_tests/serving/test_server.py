@@ -96,7 +96,7 @@ def test_tokens_are_read_again_and_a_request_without_end_does_not_keep_the_serve
     with serving(tmp_path, variables(tracking), *given, program=PROGRAM) as server:
         assert ask(server.port, [BODY], token="o" * 32)[0].status == 200
         tokens.write_text(TOKEN)
-        server.said("tokens has 1 token now")
+        server.said("tokens now has 1 token")
         assert ask(server.port, [BODY], token="o" * 32)[0].status == 401
         with begun(server):
             server.process.send_signal(signal.SIGTERM)
