@@ -423,7 +423,10 @@ def test_spark_fits_and_scores_as_the_embedded_engine(
 
 def test_rows_that_cannot_be_scored_are_refused_before_anything_runs(engine: Engine) -> None:
     frame = engine.from_arrow(pa.table({"flights": [1], "km": [2], "expected_points": [1.0]}))
-    with pytest.raises(LakehouseError, match="missing columns: km_per_flight; columns that it would overwrite: expected_points"):
+    with pytest.raises(
+        LakehouseError,
+        match="missing columns: km_per_flight; columns that it would overwrite: expected_points",
+    ):
         score_frame(POINTS, engine, frame, None)
 
 

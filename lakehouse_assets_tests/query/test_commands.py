@@ -85,7 +85,7 @@ def test_a_restored_version_is_the_newest_and_dagster_hears_of_it(
         (("silver_transactions", "--version", "0"), "cannot be restored: an older"),
         (("agg_thermostat_minute", "--version", "0"), "cannot be restored: an older"),
         (("customer_spent", "--version", "0"), "did you mean customer_spend"),
-        (("kpi_customer_value", "--version", "0"), "does not exist"),
+        (("kpi_customer_value", "--version", "0"), "is not built; run"),
     ],
 )
 def test_what_cannot_be_restored_is_one_sentence(

@@ -132,7 +132,9 @@ def test_what_cannot_be_served_is_one_sentence(
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     monkeypatch.setitem(MODELS, POINTS.name, POINTS)
     segments = "airline_customer_segments"
-    with pytest.raises(LakehouseError, match=f"is called airline_segments; did you .* {segments}"):
+    with pytest.raises(
+        LakehouseError, match=f"There is no model airline_segments; did you .* {segments}"
+    ):
         serve_model("airline_segments")
     with pytest.raises(LakehouseError, match="openssl rand -hex 32"):
         serve_model(POINTS.name)
