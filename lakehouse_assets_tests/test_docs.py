@@ -25,6 +25,7 @@ import click
 import pytest
 import typer
 
+from lakehouse_assets import definitions
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains import DOMAINS, REGISTRY, ROLES
 from lakehouse_assets.domains.retail import sources
@@ -358,3 +359,9 @@ def test_the_map_of_the_code_names_what_there_is() -> None:
     assert named <= files
     folders = set(re.findall(r"^  (\w+)/", drawing, re.MULTILINE))
     assert folders == {f.name for f in package.iterdir() if f.is_dir() and f.name != "__pycache__"}
+
+
+def test_the_guide_to_automation_names_every_sensor() -> None:
+    guide = (DOCS / "how-to" / "automate.md").read_text("utf-8")
+    sensors = definitions.defs.get_repository_def().sensor_defs
+    assert [sensor.name for sensor in sensors if f"`{sensor.name}`" not in guide] == []
