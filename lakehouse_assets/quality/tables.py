@@ -77,8 +77,8 @@ QUALITY_RULES = Table(
     owner=OWNER,
     kind="snapshot",
     measures=(
-        Measure("verdicts", "count(*)", "count", "additive", "Number of results: one per rule and "
-                                   "partition."),
+        Measure("verdicts", "count(*)", "count", "additive",
+                "Number of results: one per rule and partition."),
         Measure("failing_verdicts", "count(*) filter (where not passed)", "count", "additive",
                 "Number of results that fail."),
         Measure("failing_rows", "sum(coalesce(failing_rows, 0))", "count", "additive",

@@ -14,8 +14,9 @@ LOYALTY = Page(
         # A source of its own, because only this visual needs a row per member.
         Source("gold_customer_segments_ml", "each_member"),
         Source("gold_customer_segments_ml", "months", history=True),
-        Source("gold_segment_migration", "migration", dimensions={"segment_name":
-                                                                  "to_segment_name"}),
+        Source("gold_segment_migration", "migration", dimensions={
+            "segment_name": "to_segment_name",
+        }),
         Source("gold_newly_at_risk", "newly_at_risk", dimensions={
             "segment_name": "previous_segment_name", "tier_name": "dim_customers.tier_name",
             "age_group": "dim_customers.age_group", "gender": "dim_customers.gender",

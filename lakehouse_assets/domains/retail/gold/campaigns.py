@@ -94,8 +94,8 @@ CAMPAIGN_DAYS = gold(
         Measure("revenue", "sum(revenue)", CURRENCY, "additive",
                 "Revenue that marketing attributes to campaigns."),
         Measure("cost", "sum(cost)", CURRENCY, "additive", "Cost of campaigns."),
-        Measure("profit", "sum(profit)", CURRENCY, "additive", "Profit of campaigns; negative for "
-                               "a loss."),
+        Measure("profit", "sum(profit)", CURRENCY, "additive", "Profit of campaigns; negative "
+                "for a loss."),
         Measure("revenue_to_target", "sum(revenue) / nullif(sum(revenue_target), 0)", "share",
                 "non_additive", "Revenue as a share of its target."),
     ),

@@ -271,7 +271,7 @@ MAINTENANCE: Final = ModelSpec(
         Gate(
             "remaining_life_is_predicted", "rmse", None, below=25.0,
             description="RMSE of the remaining hours (up to 120) below 25 hours, on devices that "
-                                                      "the fit has not seen.",
+            "the fit has not seen.",
             also_shown=("phm", "rmse_of_the_mean"),
         ),
         Gate(

@@ -68,7 +68,7 @@ THERMOSTAT = Stream(
     columns=(
         *DEVICE_FIELDS,
         Field("temp_f", "decimal(9,4)", "Temperature in the store; null and flagged if "
-                                 "implausible.", "Temp",
+              "implausible.", "Temp",
               delivered="Temperature in the unit of temp_uom.", unit="degrees Fahrenheit",
               implausible=Flag("temp_implausible", "temp_f, if given, is from -40 to 150; other "
                                "values became null.")),
