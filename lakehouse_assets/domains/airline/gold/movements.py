@@ -35,7 +35,7 @@ GOLD_SEGMENT_MIGRATION = gold(
             "Current persona; (left) for members without a row in this month.",
             False,
         ),
-        Column("customers", "bigint", "Members.", False, "count"),
+        Column("customers", "bigint", "Number of members.", False, "count"),
         Column(
             "share", "double", "Share of all members with that previous persona.", False, "share"
         ),
@@ -45,7 +45,7 @@ GOLD_SEGMENT_MIGRATION = gold(
     latest_with="gold_customer_segments_ml",
     layer="segments",
     measures=(
-        Measure("customers", "sum(customers)", "count", "semi_additive", "Members."),
+        Measure("customers", "sum(customers)", "count", "semi_additive", "Number of members."),
         Measure(
             "moved_customers",
             "sum(case when from_segment_name <> to_segment_name then customers else 0 end)",
