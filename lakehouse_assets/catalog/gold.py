@@ -138,7 +138,7 @@ class Summary:
     Attributes:
         title: Title; the month is added.
         columns: The columns to show, by heading, each with a format such as `,.1f`.
-        share_of: Column of which each row's share of the total is shown, after it.
+        share_of: Column that is followed by each row's share of its total.
         sorted_by: Column to sort by; rows without a value come last.
         rule: Columns whose texts are shown below the table, as `<first>: <second>`.
     """

@@ -122,7 +122,7 @@ class Visual:
         measures: Measures of the source's table, by name.
         dimensions: Dimensions of the source, by name.
         series: Dimension that is shown by colour.
-        drill: Whether the dimensions are levels, from coarse to fine, of which one is shown.
+        drill: Whether the dimensions are levels, from coarse to fine, shown one at a time.
         target: Dimension and value that the visual explains.
         top: Maximum number of groups; the visual says how many are left out.
         sort: Order of the groups: by the first measure, largest first, or by the dimension.
@@ -290,8 +290,8 @@ def table_of(registry: Registry, page: Page, source: Source) -> Table:
 def has_dimension(registry: Registry, page: Page, source: Source, name: str) -> bool:
     """Whether a source has a dimension of that name.
 
-    The latest state of a table has no dimension of its partitions: it is the latest whatever is
-    selected elsewhere.
+    The latest state of a table has no dimension of its partitions, because a selection elsewhere
+    does not change it.
     """
     table = table_of(registry, page, source)
     if table.partition and name == table.partition.column:

@@ -206,7 +206,7 @@ class Lineage:
         return model.spec.finish(self._scored(model.spec, model.spec.prepare(rows), model.table))
 
     def _scored(self, spec: ModelSpec, rows: DataFrame, table: Table) -> DataFrame:
-        """Add the columns of a model's scores, each of which depends on every feature."""
+        """Add the columns of a model's scores; each depends on every feature."""
         if INPUTS_DIGEST.name in table.column_names:
             rows = with_digest(spec, rows)
         features = F.concat(*[F.col(name).cast("string") for name in spec.features])

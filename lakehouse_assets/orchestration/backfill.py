@@ -220,10 +220,7 @@ def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> lis
 def months_after(
     settings: Settings, domain: str, last: date, datasets: Iterable[Dataset] = DATASETS
 ) -> Months | None:
-    """Return the delivered months after a given one, whose totals include it; None if none exist.
-
-    The month is given as its first day, `last`.
-    """
+    """Return the delivered months after a month, given as its first day; None if there are none."""
     mine = [dataset for dataset in datasets if dataset.domain == domain]
     files, _ = delivered(settings, mine, following(last, "month"))
     found = {file.delivered_on.replace(day=1) for _, file in files}

@@ -37,9 +37,8 @@ class Dependencies:
     Attributes:
         aligned: Dependencies with the same partition.
         within: Dependencies whose partitions are inside the asset's.
-        history: Dependencies of which the asset's partition also needs all earlier ones.
-        last_days: Dependencies of which the asset's day and some days before it are needed, with
-            their number.
+        history: Dependencies whose earlier partitions are needed too.
+        last_days: Dependencies whose last days up to the asset's day are needed, with their number.
         whole: Unpartitioned dependencies.
     """
 
@@ -180,7 +179,7 @@ def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition
     if deps.aligned:
         # A source is requested in this same tick: both go into one run, in order.
         changed = changed | When.any_deps_match(When.will_be_requested()).allow(_only(deps.aligned))
-    # A run that used up its retries, as in a long outage of the store, changes no source: its
+    # A run that used up its retries, as in a long outage of the storage, changes no source. Its
     # partitions are requested again once a day, at the time of the refresh.
     again = (When.execution_failed() & When.cron_tick_passed(CRON)).since(When.newly_requested())
     return changed | again
@@ -198,7 +197,7 @@ def _may_begin(deps: Dependencies, deliveries: frozenset[dg.AssetKey]) -> Condit
             _only(deps.aligned | deps.whole)
         )
     elif deps.last_days:
-        # Days after it that have no rows of their own are not begun.
+        # Later days without rows of their own are not built.
         begins = Delivered(frozenset(deps.last_days), "day")
     elif deps.within & deliveries:
         # The first gold tables of a month: any delivery to the domain triggers them all, so that

@@ -26,11 +26,10 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
     A failed attempt counts too: it is repeated only when a source changes.
 
     Args:
-        aligned: Sources of which only the same partition counts.
-        within: Sources of which the partitions in the asset's month count.
-        so_far: Sources of which every partition up to the asset's month counts.
-        last_days: Sources of which the asset's day and some days before it count, with their
-            number.
+        aligned: Sources whose same partition counts.
+        within: Sources whose partitions in the asset's month count.
+        so_far: Sources whose partitions up to the asset's month count.
+        last_days: Sources whose last days up to the asset's day count, with their number.
     """
 
     def __init__(
@@ -161,12 +160,12 @@ class _EventLog:
         return self._newest[key, kind]
 
     def attempts(self, key: dg.AssetKey) -> dict[str, int]:
-        """Return, by partition, the event as of which the last attempt read, or its planning."""
+        """Return, by partition, the newest event that the last attempt could read, or its plan."""
         if key not in self._attempts:
             made, planned = self.newest(key, _MADE), self.newest(key, _PLANNED)
             done = {part for part, event in made.items() if event > planned.get(part, 0)}
             read = recorded(self._instance, key, [made[part] for part in done], READ_AS_OF)
-            # A materialisation that does not say when its step read counts by its own event.
+            # A materialisation without that metadata counts by its own event.
             as_of = {part: read.get(made[part]) for part in done}
             self._attempts[key] = planned | {
                 part: made[part] if event is None else int(event) for part, event in as_of.items()

@@ -74,8 +74,8 @@ class Plan:
 
     Attributes:
         runs: The runs, in order.
-        refused: Deliveries without a partition, and whatever else in the zone belongs to no
-            dataset, one sentence each; the runs skip them.
+        refused: Deliveries without a partition and files of no dataset, one sentence each; the runs
+            skip them.
     """
 
     runs: list[PlannedRun]
@@ -245,7 +245,7 @@ def with_follow_ups(
 ) -> list[PlannedRun]:
     """Add runs for the days that a finished run put out of date, and for their months.
 
-    Months before the finished run's go before the waiting runs, whose totals include them.
+    Earlier months than the finished run's go first, because later months include them.
 
     Args:
         waiting: Runs still to come.

@@ -37,7 +37,7 @@ from lakehouse_assets.storage.store import files_at
 
 # Most times that failed ranges are split, however many partitions fail.
 _MOST_DIVISIONS = 30
-# How Dagster marks this project's errors, whose messages are sentences for users.
+# How Dagster marks this project's own errors.
 _OWN_ERROR = re.compile(r"lakehouse_assets(\.\w+)+: ")
 
 

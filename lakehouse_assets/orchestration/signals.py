@@ -30,7 +30,7 @@ _RECORD_SECONDS = 4.5
 _SAME_SIGNAL_SECONDS = 0.3
 # Prefix of the folder that holds a process's temporary files; random characters follow.
 _FOLDER = "lakehouse-process-"
-# Locked by the folder's process; a folder without this file is not ours, whatever its name.
+# Locked by the folder's process; a folder without this file is not ours.
 _LOCK = ".lakehouse-process"
 _YOUNG_SECONDS = 60.0
 # How soon a wait notices a request to stop.
