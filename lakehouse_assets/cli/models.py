@@ -335,10 +335,12 @@ def _command(declared: Evaluation | Training) -> Any:
         for name, hint in hints.items()
     ])  # fmt: skip
     run.__annotations__ = hints
+    # The first sentence alone is shown in the list of commands.
+    first, _, rest = declared.description.partition(". ")
     app = typer.Typer(add_completion=False)
     app.command(
         declared.name,
-        help=declared.description,
+        help=f"{first}.\n\n{rest}" if rest else declared.description,
         context_settings={"help_option_names": ["-h", "--help"]},
     )(run)
     return typer.main.get_command(app)
