@@ -139,9 +139,17 @@ def compare(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two versions of a model on the rows that both predicted out of fold."""
+    """Compare two versions of a model on rows that neither was fitted on.
+
+    The rows are those of the first version, by its predictions out of fold. The other version
+    scores them; for rows that it was fitted on, its own predictions out of fold count.
+    """
+    from lakehouse_assets.domains import MODEL_TABLES
     from lakehouse_assets.ml.challenge import compare_versions
     from lakehouse_assets.ml.decisions import CHAMPION, aliases_of, versions_of
+    from lakehouse_assets.ml.reproduce import fitted_rows
+    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.settings import load_settings
 
     tracking, spec = _tracking(), spec_of(name)
     known = {int(found.version): found for found in versions_of(tracking, name)}
@@ -150,7 +158,10 @@ def compare(
         if number not in known:
             listed = ", ".join(map(str, known)) or "none"
             raise LakehouseError(f"The model {name} has no version {number}; it has {listed}.")
-    found = compare_versions(spec, tracking, known[version], known[int(other or 0)])
+    lake = LakeResource.of(load_settings()).open()
+    with lake.engine.scope():
+        rows = fitted_rows(MODEL_TABLES[name], lake, tracking, known[version])
+    found = compare_versions(spec, tracking, known[version], known[int(other or 0)], rows)
     difference, comparison = found.difference, spec.comparison
     if difference is None or comparison is None:
         return
@@ -160,6 +171,7 @@ def compare(
         "other": other,
         "metric": comparison.metric,
         "rows": found.rows,
+        "out_of_fold_rows": found.out_of_fold_rows,
         "difference": difference.value,
         "low": difference.low,
         "high": difference.high,

@@ -297,12 +297,24 @@ def _compare(
 
 
 def compare_versions(
-    spec: ModelSpec, tracking: MlflowTracking, version: ModelVersion, other: ModelVersion
+    spec: ModelSpec,
+    tracking: MlflowTracking,
+    version: ModelVersion,
+    other: ModelVersion,
+    rows: pa.Table | None = None,
 ) -> Compared:
-    """Compare two versions on the rows for which both have predictions out of fold.
+    """Compare two versions as a fit is compared with the champion.
+
+    Args:
+        spec: The model's declaration.
+        tracking: The MLflow store.
+        version: The version that stands for the fit.
+        other: The version that stands for the champion.
+        rows: The rows that the version was fitted on. Without them, only rows for which both have
+            predictions out of fold are compared.
 
     Raises:
-        LakehouseError: they have no such row, or MLflow fails.
+        LakehouseError: no row can be compared, or MLflow fails.
     """
     import numpy as np
 
@@ -314,6 +326,9 @@ def compare_versions(
             "because the model declares no comparison or one of them has no out-of-fold "
             f"predictions; see their metrics with `lakehouse models show {spec.name}`."
         )
+    if rows is not None:
+        model = load_version(tracking, spec.name, int(other.version), spec.types)
+        return _compare(comparison, spec, rows, first, model, second)
     first, second = (each.filter(each[PREDICTION].is_valid()) for each in (first, second))
     _, mine, others = np.intersect1d(
         first[ROW].to_numpy(), second[ROW].to_numpy(), return_indices=True

@@ -30,6 +30,7 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from mlflow.entities.model_registry import ModelVersion
 
 TOLERANCE: Final = 1e-9
 
@@ -86,12 +87,7 @@ def reproduce(
     if rows is not None:
         sample = Sample(rows.sort_by(spec.key), rows.num_rows)
     else:
-        frame = lake.read(table, version=int(delta_version or 0))
-        if partition != WHOLE:
-            frame = rows_of(model.read, frame, date.fromisoformat(partition), lake)
-        total, fitted_rows = int(run.params["rows"]), int(run.params["rows_fitted"])
-        most_rows = fitted_rows if fitted_rows < total else total
-        _, sample = prepare_sample(spec, lake.engine, frame, most_rows)
+        sample = _stored_sample(model, lake, version, run.params)
         data = {"table": table.full_name, "delta_version": delta_version, "partition": partition}
     fitted = fit_sample(spec, settings, sample)
     differs = []
@@ -123,6 +119,35 @@ def reproduce(
         "same": not differs,
         "differs": differs,
     }  # fmt: skip
+
+
+def fitted_rows(
+    model: ModelTable, lake: Lake, tracking: MlflowTracking, version: ModelVersion
+) -> pa.Table | None:
+    """Return the rows that a version was fitted on; None if they came from files.
+
+    Raises:
+        LakehouseError: the table's version is gone, or MLflow fails.
+    """
+    if f"{DELTA_VERSION_TAG}{model.read.table.identifier}" not in version.tags:
+        return None
+    with tracking.plain_errors():
+        run = tracking.client().get_run(str(version.run_id)).data
+    return _stored_sample(model, lake, version, run.params).rows
+
+
+def _stored_sample(
+    model: ModelTable, lake: Lake, version: ModelVersion, params: Mapping[str, str]
+) -> Sample:
+    """Read the rows of a version again, from the version of the table that it names."""
+    table, partition = model.read.table, version.tags[PARTITION_TAG]
+    delta_version = version.tags[f"{DELTA_VERSION_TAG}{table.identifier}"]
+    frame = lake.read(table, version=int(delta_version))
+    if partition != WHOLE:
+        frame = rows_of(model.read, frame, date.fromisoformat(partition), lake)
+    total, fitted = int(params["rows"]), int(params["rows_fitted"])
+    _, sample = prepare_sample(model.spec, lake.engine, frame, fitted if fitted < total else total)
+    return sample
 
 
 def _settings(default: Any, params: Mapping[str, str]) -> Any:

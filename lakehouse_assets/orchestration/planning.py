@@ -10,7 +10,7 @@ from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.streams import minutes
 from lakehouse_assets.clock import following
-from lakehouse_assets.domains import DATASETS, STREAMS
+from lakehouse_assets.domains import DATASETS, REGISTRY, STREAMS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile, LandingZone
 from lakehouse_assets.ingest.reader import partition_value
@@ -169,8 +169,10 @@ def of_domain(
 ) -> list[PlannedRun]:
     """Plan a domain's runs from the delivered files; days run before their months.
 
-    A run covers at most `months_per_run` months, and fewer if their files are large.
+    A run covers at most `months_per_run` months, and fewer if their files are large. A domain
+    without monthly tables has no job for months.
     """
+    grains = {t.partition.grain for t in REGISTRY if t.domain == domain and t.partition}
     sizes: dict[str, dict[date, int]] = {"day": {}, "month": {}}
     for dataset, file in files:
         if dataset.domain == domain:
@@ -186,8 +188,9 @@ def of_domain(
             for part in _parts(within, sizes["day"]):
                 daily = job_name(domain, DAILY)
                 runs.append(PlannedRun(daily, part[0].isoformat(), part[-1].isoformat()))
-            monthly = job_name(domain, MONTHLY)
-            runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
+            if "month" in grains:
+                monthly = job_name(domain, MONTHLY)
+                runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
     return runs
 
 
