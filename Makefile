@@ -62,7 +62,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: docs docs-links help setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures sample bench bench-engines bench-tweets bench-streams constraints licences clean
+.PHONY: docs docs-links help setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures notebooks sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -185,6 +185,9 @@ pages: setup ## Write the pages of measures and open them
 
 pictures: setup ## Take the README's pictures of the pages again (Chromium)
 	@$(BIN)/python -m lakehouse_assets_tests.pages.pictures
+
+notebooks: setup ## Write the notebooks of docs/tutorials from their pages
+	@$(BIN)/python -m lakehouse_assets_tests.notebooks
 
 sample: setup ## Make the sample in data/ and deliveries/ again (seeded: the same bytes)
 	@rm -rf data/airline data/retail data/streams deliveries
