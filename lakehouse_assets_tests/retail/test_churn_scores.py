@@ -335,7 +335,7 @@ def test_months_of_customers_through_dagster(house: House) -> None:
     assert [r["churn_probability"] for r in september] == [r["churn_probability"] for r in october]
     fitted = check(result, GOLD_CUSTOMER_CHURN, "model_is_fitted")
     assert not fitted.passed
-    assert "0 of whom left" in fitted.description
+    assert "0 of them left" in fitted.description
     assert "Version 1 scores the rows." in fitted.description
 
     other = {"Yes": "No", "No": "Yes"}
