@@ -30,6 +30,7 @@ _LGPL = "LGPL; imported as a library that anybody can replace, only with the ext
 _TERADATA = "Teradata's own licence; only with the extra `teradata`"
 # Every other package, and why it may be used.
 REVIEWED = {
+    "asttokens": "its LICENSE is Apache-2.0, which it declares in its own spelling",
     "certifi": _MPL,
     "docutils": "public domain and BSD; its Emacs mode, which we do not use, is GPL; extra `docs`",
     "huey": "declares no name; its LICENSE is MIT",
