@@ -215,10 +215,10 @@ def _cut(path: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[House], None], str]] = {
-    "newest commit lost": (lambda h: _commit(h, 2).unlink(), "ends at version 1, and version 2"),
+    "newest commit lost": (lambda h: _commit(h, 2).unlink(), "ends at version 1, but version 2"),
     "newest commits lost": (
         lambda h: [_commit(h, v).unlink() for v in (1, 2)] and None,
-        "ends at version 0, and version 2",
+        "ends at version 0, but version 2",
     ),
     "newest commit empty": (lambda h: _commit(h, 2).write_bytes(b"") and None, "is empty"),
     "newest commit cut": (lambda h: _cut(_commit(h, 2)), "cannot be read"),
