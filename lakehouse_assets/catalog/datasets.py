@@ -183,6 +183,8 @@ class Feed:
         rows: What one silver row is, and which of several deliveries of it counts.
         nothing: Texts that mean "not given", in lower case.
         dates: Formats in which dates are delivered, in addition to `yyyy-MM-dd`.
+        decimal_comma: Whether numbers are delivered as `1.234,56`. In columns without a parser,
+            numbers are then read that way only, so that `5.00` is unreadable.
         rule: Completes the typed rows with everything that needs more than one field: a pure
             function of the rows that `quality.fields.typed_rows` describes and the reference data.
             It must not compare rows of several files or messages, because new ones are cleaned
@@ -208,6 +210,7 @@ class Feed:
     rows: str = ""
     nothing: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
+    decimal_comma: bool = False
     rule: Rule | None = None
     reference: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -258,6 +261,7 @@ class Dataset(Feed):
             that of `columns`.
         header: Whether the first line of a CSV file names the columns. If not, it is data, and a
             line with more or fewer values than there are fields is rejected.
+        separator: What separates the values in the lines of a CSV file.
         documents: Whether each file, of any format, is one record. The record has the fields of
             `ingest/documents.py`; the file's content stays in the landing zone.
         additive: Whether records may have undeclared attributes, and files undeclared columns.
@@ -271,6 +275,7 @@ class Dataset(Feed):
     counts: Literal["first", "latest", "corrected"] = "first"
     delivered_order: tuple[str, ...] = ()
     header: bool = True
+    separator: Literal[",", ";", "\t", "|"] = ","
     documents: bool = False
     additive: bool = False
 

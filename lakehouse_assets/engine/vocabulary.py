@@ -34,6 +34,7 @@ Listed, because engines take `\\p{L}` from different versions of Unicode. `_` is
 
 # `\z` is the end of the text everywhere; on a JVM, `$` also matches before a final line break.
 _WHOLE_NUMBER = r"^[+-]?[0-9]{1,18}(\.0*)?\z"
+_COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]*)?\z"
 _NUMBER = r"^[+-]?([0-9]{1,20}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?\z"
 MOMENT = (
     r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
@@ -108,6 +109,16 @@ def decimal(column: Col, precision: int = 18, scale: int = 2) -> Col:
     """Read text as an exact decimal, rounded half up; null if not a number or too large."""
     number = F.when(column.rlike(_NUMBER), column)
     return active().dialect.to_decimal(number, precision, scale)
+
+
+def decimal_point(column: Col) -> Col:
+    """Rewrite a number with a decimal comma: `1.234,56` becomes `1234.56`.
+
+    Points may only separate groups of three digits. Any other text, such as `5.00`, is null,
+    because it could mean two numbers.
+    """
+    number = F.when(column.rlike(_COMMA_NUMBER), column)
+    return F.regexp_replace(F.regexp_replace(number, r"\.", ""), ",", ".")
 
 
 def real(column: Col) -> Col:

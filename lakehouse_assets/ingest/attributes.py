@@ -11,7 +11,7 @@ from datetime import date
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.records import listed
 
-_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+_SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
 
 
 @dataclass
@@ -86,7 +86,7 @@ def check_columns(name: str, have: Sequence[str], declared: Sequence[str], addit
 
 
 def columns_of_header(
-    name: str, first_line: str, declared: Sequence[str], additive: bool
+    name: str, first_line: str, declared: Sequence[str], additive: bool, separator: str = ","
 ) -> list[str]:
     """Read a CSV file's column names from its first line.
 
@@ -95,18 +95,18 @@ def columns_of_header(
             dataset, they do not include all declared columns.
     """
     try:
-        found = next(csv.reader([first_line]), [])
+        found = next(csv.reader([first_line], delimiter=separator), [])
     except csv.Error:
         # The line has a lone carriage return, or more text than any header.
         found = [first_line[:80]]
     have = [column.strip() for column in found]
     if have != [*declared]:
-        _check_separator(name, first_line, len(declared), header=True)
+        _check_separator(name, first_line, len(declared), separator, header=True)
         if set(have).isdisjoint(declared):
             # The line is not quoted, because it may be personal data.
             raise FileRefusedError(
                 f"{name} has no header: its first line has none of the declared columns; "
-                f"add the header {','.join(declared)} and deliver it again."
+                f"add the header {separator.join(declared)} and deliver it again."
             )
         check_columns(name, have, declared, additive)
         if not additive:
@@ -119,23 +119,26 @@ def columns_of_header(
     return have
 
 
-def check_first_line(name: str, first_line: str, fields: int) -> None:
+def check_first_line(name: str, first_line: str, fields: int, separator: str = ",") -> None:
     """Check the separator in the first record of a CSV file without a header.
 
     Raises:
         FileRefusedError: the record has the declared number of fields with a separator other than
-            the comma.
+            the dataset's.
     """
-    if len(first_line.split(",")) != fields:
-        _check_separator(name, first_line, fields, header=False)
+    if len(first_line.split(separator)) != fields:
+        _check_separator(name, first_line, fields, separator, header=False)
 
 
-def _check_separator(name: str, first_line: str, fields: int, header: bool) -> None:
-    for separator, called in _SEPARATORS.items():
-        split = first_line.count(separator) + 1
+def _check_separator(name: str, first_line: str, fields: int, separator: str, header: bool) -> None:
+    for other, called in _SEPARATORS.items():
+        if other == separator:
+            continue
+        split = first_line.count(other) + 1
         # A header may have a new column as well, but column names contain no separators.
         if fields > 1 and (split == fields or (header and split > max(fields // 2, 1))):
             raise FileRefusedError(
-                f"{name} seems to be separated by {called} instead of commas; export it as "
-                "comma-separated text, with decimal points, and deliver it again."
+                f"{name} seems to be separated by {called} instead of {_SEPARATORS[separator]}; "
+                f"declare separator={other!r} in its dataset (and decimal_comma=True for numbers "
+                "like 1.234,56), or export it as declared, and deliver it again."
             )

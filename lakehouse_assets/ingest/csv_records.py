@@ -1,11 +1,12 @@
 """The only CSV reader: Arrow's parser for regular text, and a strict parser for all other text.
 
-The grammar: fields are separated by commas. A field that begins with a double quote, optionally
-after one space, ends at the next quote that is not doubled, and may contain commas, line breaks and
-doubled quotes; any other double quote is text. Records end at LF or CRLF, which one file may mix; a
-lone carriage return is text. Empty lines are skipped. Empty fields are null, and extra empty fields
-at the end of a record are ignored. If the quotes of a record are unbalanced, only the line on which
-it begins is malformed, and reading continues with the next line.
+The grammar: fields are separated by commas, or by the separator that the dataset declares. A field
+that begins with a double quote, optionally after one space, ends at the next quote that is not
+doubled, and may contain separators, line breaks and doubled quotes; any other double quote is text.
+Records end at LF or CRLF, which one file may mix; a lone carriage return is text. Empty lines are
+skipped. Empty fields are null, and extra empty fields at the end of a record are ignored. If the
+quotes of a record are unbalanced, only the line on which it begins is malformed, and reading
+continues with the next line.
 
 Text is read in blocks of whole records. A block is regular if every quote in it opens a value at
 the start of a field, closes a value at the end of a field, or is doubled within a value. On regular
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _QUOTED = re.compile(r' ?"([^"]*+(?:""[^"]*+)*+)')
-_PLAIN = re.compile(r"[^,\n]*+")
-_LF, _CR, _QUOTE, _COMMA = b'\n\r",'
+_LF, _CR, _QUOTE = b'\n\r"'
 
 
 class _QuoteError(ValueError):
@@ -49,12 +49,15 @@ class CsvReader:
     Args:
         content: The file's text.
         header: Whether the first line names the columns instead of being data.
+        separator: What separates the fields: one ASCII character.
 
     Attributes:
         first_line: Its first line, without the line end.
     """
 
-    def __init__(self, content: Content, header: bool = True) -> None:
+    def __init__(self, content: Content, header: bool = True, separator: str = ",") -> None:
+        self._separator = separator
+        self._plain = re.compile(rf"[^{re.escape(separator)}\n]*+")
         self._name, self._limits = content.name, content.limits
         self._chunks = iter(content)
         self._number, self._line = 0, 1
@@ -127,14 +130,14 @@ class CsvReader:
             return None
         text = block if block.endswith(b"\n") else block + b"\n"
         signs = np.frombuffer(text, np.uint8)
-        ends = _record_ends(signs)
+        ends = _record_ends(signs, ord(self._separator))
         if ends is None or (block is not text and block.endswith(b"\r")):
             return None
         starts = np.concatenate([[0], ends[:-1] + 1])
         if fields > 1:
             # With one column, an empty line is a record with an empty value.
             starts = starts[(signs[starts] != _LF) & (signs[starts] != _CR)]
-        table, bad = _parsed(text, fields)
+        table, bad = _parsed(text, fields, self._separator)
         if table.num_rows + len(bad) != len(starts):
             return None
         numbers = np.arange(1, len(starts) + 1) + self._number
@@ -142,7 +145,7 @@ class CsvReader:
         if bad:
             lines = np.flatnonzero(signs == _LF)
             for row in bad:
-                empty = row.actual_columns > fields and row.text.endswith((",", '""'))
+                empty = row.actual_columns > fields and row.text.endswith((self._separator, '""'))
                 if empty or row.actual_columns > self._limits.columns:
                     return None
                 start = starts[row.number - 1]
@@ -179,8 +182,8 @@ class CsvReader:
             ended = end < len(text)
             record = record.removesuffix("\r") if ended else record
             if not values and not reason:
-                self._check_columns(record.count(",") + 1)
-                values = record.split(",")
+                self._check_columns(record.count(self._separator) + 1)
+                values = record.split(self._separator)
             # With one column, an empty line is a record with an empty value.
             if record or fields == 1:
                 self._check_record(record, values)
@@ -223,7 +226,7 @@ class CsvReader:
             while True:
                 quoted = _QUOTED.match(text, position)
                 if quoted is None:
-                    plain = _PLAIN.match(text, position)
+                    plain = self._plain.match(text, position)
                     end = plain.end() if plain else position
                     # A carriage return before a line feed is part of the line end.
                     crlf = end > position and text.startswith("\r\n", end - 1)
@@ -244,7 +247,7 @@ class CsvReader:
                     end += text.startswith("\r\n", end)
                 if end == len(text) or text[end] == "\n":
                     return values, end
-                if text[end] != ",":
+                if text[end] != self._separator:
                     raise _QuoteError("text follows the quote that closes a value")
                 position = end + 1
                 self._check_columns(len(values) + 1)
@@ -274,7 +277,7 @@ def _cut(block: bytes, cut: int) -> int:
     return cut
 
 
-def _record_ends(signs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+def _record_ends(signs: np.ndarray[Any, Any], separator: int) -> np.ndarray[Any, Any] | None:
     """Return the line feeds that end records; None if quotes or carriage returns are irregular."""
     import numpy as np
 
@@ -288,15 +291,15 @@ def _record_ends(signs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     before, after = signs[quotes[::2] - 1], signs[quotes[1::2] + 1]
     if (
         len(quotes) % 2
-        or not np.isin(before, [_COMMA, _LF, _QUOTE]).all()
-        or not np.isin(after, [_COMMA, _LF, _CR, _QUOTE]).all()
+        or not np.isin(before, [separator, _LF, _QUOTE]).all()
+        or not np.isin(after, [separator, _LF, _CR, _QUOTE]).all()
     ):
         return None
     outside: np.ndarray[Any, Any] = ends[np.searchsorted(quotes, ends) % 2 == 0]
     return outside
 
 
-def _parsed(text: bytes, fields: int) -> tuple[pa.Table, list[Any]]:
+def _parsed(text: bytes, fields: int, separator: str) -> tuple[pa.Table, list[Any]]:
     """Parse regular text; return its rows, and the rejected rows with a wrong number of fields."""
     import pyarrow as pa
     from pyarrow import csv
@@ -312,6 +315,7 @@ def _parsed(text: bytes, fields: int) -> tuple[pa.Table, list[Any]]:
         pa.py_buffer(text),
         csv.ReadOptions(column_names=names, block_size=len(text) + 1, use_threads=False),
         csv.ParseOptions(
+            delimiter=separator,
             newlines_in_values=b'"' in text,
             ignore_empty_lines=fields > 1,
             invalid_row_handler=skip,

@@ -164,6 +164,11 @@ class _Loading:
             yield from _tables([Record(1, values)], [], self.fields)
             return
         kind = file_format(name)
+        if dataset.decimal_comma and kind != "csv":
+            raise FileRefusedError(
+                f"{name} is not a CSV file, but {dataset.path} declares decimal commas, which only "
+                "CSV files have; deliver it as CSV, or to a dataset without decimal_comma."
+            )
         if kind == "parquet":
             yield from self._parquet(stream, name, tally)
             return
@@ -182,14 +187,17 @@ class _Loading:
         from lakehouse_assets.ingest.csv_records import CsvReader
 
         dataset, names = self._dataset, self._dataset.source_names
-        reader = CsvReader(content, dataset.header)
+        separator = dataset.separator
+        reader = CsvReader(content, dataset.header, separator)
         if not dataset.header:
-            check_first_line(content.name, reader.first_line, len(names))
+            check_first_line(content.name, reader.first_line, len(names), separator)
             yield from reader.read(len(names))
             return
-        if (columns := reader.first_line.count(",") + 1) > self._limits.columns:
+        if (columns := reader.first_line.count(separator) + 1) > self._limits.columns:
             raise self._limits.exceeded(content.name, "columns", f"has {columns:,} columns")
-        found = columns_of_header(content.name, reader.first_line, names, dataset.additive)
+        found = columns_of_header(
+            content.name, reader.first_line, names, dataset.additive, separator
+        )
         yield from reader.read(len(found), [found.index(name) for name in names])
         tally.undeclared.update({name: tally.records for name in found if name not in names})
 

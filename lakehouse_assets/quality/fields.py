@@ -134,6 +134,8 @@ def _read(feed: Feed, column: Field) -> Col:
     if column.parse is not None:
         return column.parse(text)
     decimal = column.silver.decimal
+    if feed.decimal_comma and (decimal is not None or column.type in {"bigint", "int", "double"}):
+        text = v.decimal_point(text)
     if decimal is not None:
         return v.decimal(text, *decimal)
     readers = {

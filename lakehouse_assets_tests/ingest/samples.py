@@ -135,12 +135,17 @@ class StrictReader(CsvReader):
 
 
 def records_of_csv(
-    path: Path, fields: int, header: bool = True, kind: type[CsvReader] = CsvReader
+    path: Path,
+    fields: int,
+    header: bool = True,
+    kind: type[CsvReader] = CsvReader,
+    separator: str = ",",
 ) -> list[Record | Malformed]:
     """Read a CSV file with one of the ways to read; good records in order, then malformed ones."""
     found: list[Record | Malformed] = []
     with opened(path, path.name) as file:
-        for record in kind(Content(file, path.name, FileLimits()), header).read(fields):
+        reader = kind(Content(file, path.name, FileLimits()), header, separator)
+        for record in reader.read(fields):
             if isinstance(record, (Record, Malformed)):
                 found.append(record)
             else:

@@ -21,8 +21,9 @@ NO_HEADER = (
     "ID,Name,Note and deliver it again."
 )
 SEMICOLONS = (
-    "a.csv seems to be separated by ';' instead of commas; export it as comma-separated text, with "
-    "decimal points, and deliver it again."
+    "a.csv seems to be separated by ';' instead of commas; declare separator=';' in its dataset "
+    "(and decimal_comma=True for numbers like 1.234,56), or export it as declared, and deliver it "
+    "again."
 )
 
 
@@ -58,7 +59,10 @@ def file(tmp_path):
         ),
         ("ID;Name;Note\n1;2,5;3\n", SEMICOLONS),
         ("ID;Name;Note;New\n1;2,5;3;4\n", SEMICOLONS),
-        ("ID\tName\tNote\n1\t2\t3\n", SEMICOLONS.replace("';'", "tabs")),
+        (
+            "ID\tName\tNote\n1\t2\t3\n",
+            SEMICOLONS.replace("by ';'", "by tabs").replace("=';'", "='\\t'"),
+        ),
         ("\nID,Name,Note\n1,2,3\n", NO_HEADER),
         ("ID,Name,Note\r1,2,3\r", NO_HEADER),
         ("1,2,3\n4,5,6\n", NO_HEADER),
@@ -93,6 +97,27 @@ def test_a_file_without_header_that_is_not_separated_by_commas(engine, file):
     assert deliver(engine, file(semicolons), dataset=bare).bad == [(0, None, SEMICOLONS)]
     # A semicolon in a value is text.
     assert deliver(engine, file("1;2;3,b,c\n"), dataset=bare).values == [(1, "1;2;3", "b", "c")]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_declared(engine, file, separator):
+    other = replace(THINGS, separator=separator)
+    excel = f'\ufeffID,Name,Note\r\n1,"2,5{separator} x","y ""z"""\r\n2,,\r\n'
+    text = excel.replace(",", separator).replace(f"2{separator}5", "2,5")
+    rows = [(1, "1", f"2,5{separator} x", 'y "z"'), (2, "2", None, None)]
+    assert deliver(engine, file(text), dataset=other).values == rows
+    bare = replace(other, header=False)
+    assert deliver(engine, file(text.split("\r\n", 1)[1]), dataset=bare).values == rows
+    commas = file("ID,Name,Note\n1,2,3\n")
+    called = "tabs" if separator == "\t" else f"'{separator}'"
+    reason = deliver(engine, commas, dataset=other).bad[0][2]
+    assert reason.startswith(f"a.csv seems to be separated by commas instead of {called}; declare ")
+
+
+def test_decimal_commas_are_for_csv_only(engine, file):
+    german = replace(THINGS, separator=";", decimal_comma=True)
+    (refused,) = deliver(engine, file('{"ID": 1}', "a.json"), dataset=german).refused
+    assert "a.json is not a CSV file, but shop/things declares decimal commas" in refused
 
 
 def additive_files(file):

@@ -119,7 +119,7 @@ def test_unreadable_files_are_named_in_one_sentence(read, content, name, sentenc
 
 
 def test_zero_bytes_and_bad_text_are_found_anywhere(read):
-    with pytest.raises(FileRefusedError, match="zero bytes"):
+    with pytest.raises(FileRefusedError, match="null bytes"):
         read(b"a,b\n" + b"1,2\n" * 2000 + b"\0,2\n")
     with pytest.raises(FileRefusedError, match="0xff in line 2002"):
         read(b"a,b\n" + b"1,2\n" * 2000 + b"1,\xff\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -96,6 +97,20 @@ def test_a_flag_that_is_not_declared_is_refused(engine: Engine) -> None:
     )
     with pytest.raises(LakehouseError, match="made_up where  are declared; declare each flag"):
         typed_rows(made_up, engine, bronze(engine, STORE_SALES, [samples.SALE]))
+
+
+def test_decimal_commas_are_read_strictly(engine: Engine) -> None:
+    german = replace(STORE_SALES, decimal_comma=True)
+    prices = {
+        "1.234,56": "1234.56", "1234,56": "1234.56", "0,5": "0.5", "-7,": "-7", "42": "42",
+        "1.234": "1234", "1.234.567,891": "1234567.891", "5.00": None, "12.34,5": None,
+        "1,234.56": None, "1.23.456": None, ",5": None, "1,2,3": None, "1e3": None,
+    }  # fmt: skip
+    plain = {name: str(value) for name, value in samples.SALE.items()}
+    rows = bronze(engine, german, [{**plain, "Price": text} for text in prices])
+    typed = sorted(engine.rows(typed_rows(german, engine, rows)), key=lambda r: r["_row_number"])
+    got = dict(zip(prices, (row["price"] for row in typed), strict=True))
+    assert got == {text: value and Decimal(value) for text, value in prices.items()}
 
 
 def _outcomes(
