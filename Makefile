@@ -62,7 +62,7 @@ else
 demo: export LAKEHOUSE_ROOT := .lakehouse/lake
 endif
 
-.PHONY: docs docs-links help setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures notebooks sample bench bench-engines bench-tweets bench-streams constraints licences clean
+.PHONY: docs docs-links help reference setup spark azurite axe kafka databases faketime nginx sql-clients demo test test-cluster soak lint types ui mlflow pages pictures notebooks sample bench bench-engines bench-tweets bench-streams constraints licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -162,20 +162,25 @@ lint: setup ## Check style, docstrings, security rules and which folder imports 
 types: setup ## Check types, strictly
 	@$(BIN)/mypy && $(BIN)/mypy docs/generated.py docs/conf.py
 
-ui: setup ## Open the Dagster UI on http://127.0.0.1:3000
+ui: PORT ?= 3000
+ui: setup ## Open the Dagster UI on http://127.0.0.1:3000 (PORT=3001: on another port)
 	@$(BIN)/lakehouse home >/dev/null
-	@$(BIN)/dg dev -h 127.0.0.1 -p 3000
+	@$(BIN)/dg dev -h 127.0.0.1 -p $(PORT)
 
-mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000
-	@page="$$($(BIN)/lakehouse mlflow-uri --page http://127.0.0.1:5000)"; \
+mlflow: PORT ?= 5000
+mlflow: setup ## Open the newest MLflow experiment on http://127.0.0.1:5000 (PORT=5001: on another port)
+	@page="$$($(BIN)/lakehouse mlflow-uri --page http://127.0.0.1:$(PORT))"; \
 	echo "Open $$page"; \
 	[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || (sleep 10; $(BIN)/python -m webbrowser -t "$$page" >/dev/null) & \
-	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
+	$(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) --backend-store-uri "$$($(BIN)/lakehouse mlflow-uri)"
 
 docs: setup ## Build the documentation in docs/_build/html and check the links within it (those to other sites are only listed)
 	@$(BIN)/python -m sphinx -q -W --keep-going -d docs/_build/doctrees -b html docs docs/_build/html
 	@grep -rhoE 'href="https?://[^"#]+' docs/_build/html --include='*.html' | cut -d'"' -f2 | sort -u > docs/_build/links.txt
 	@echo "Open docs/_build/html/index.html. docs/_build/links.txt lists the links to other sites: make docs-links fetches them."
+
+reference: setup ## Write the lists of docs/reference that are in the repository: settings, limits, measures, terms, roles, declarations
+	@$(BIN)/python docs/generated.py
 
 docs-links: setup ## Fetch the documentation's links to other sites and name those that are broken (network)
 	@$(BIN)/python -m sphinx -q -d docs/_build/doctrees -b linkcheck docs docs/_build/linkcheck

@@ -1,26 +1,46 @@
-"""Reference pages as Markdown: settings, commands, tables, measures, terms and roles.
+"""Reference pages as Markdown: settings, commands, tables, measures, terms, roles, declarations.
 
 A page in `docs/reference` names a list between `<!-- generated: NAME -->` and `<!-- end -->`;
-Sphinx replaces what is between them with the list as the program declares it.
+Sphinx replaces what is between them with the list as the program declares it. Run as a script
+(`make reference`), this writes the shorter lists into the pages, where a code host shows them.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
+from datetime import date
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from lakehouse_assets.catalog import (
+    access,
+    datasets,
+    domain,
+    expectations,
+    gold,
+    pages,
+    registry,
+    sources,
+    streams,
+    subjects,
+)
+from lakehouse_assets.catalog import (
+    glossary as terms,
+)
 from lakehouse_assets.catalog.access import RowFilter
 from lakehouse_assets.catalog.registry import Column, Table
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains import DOMAINS, REGISTRY, ROLES
 from lakehouse_assets.ingest.limits import FileLimits
+from lakehouse_assets.ml import spec
 from lakehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,8 +52,9 @@ _LAYERS = {"segments": "Segments", "gold": "Gold", "silver": "Silver", "bronze":
 _COLUMN = ("Column", "Type", "Unit", "Personal data", "Meaning")
 _PAGES = Path(__file__).parent / "reference" / "tables"
 TABLES = (*REGISTRY, *(view.table for view in REGISTRY.views))
+_OF_FILES = "[those of files](file-formats-and-limits.md#limits-of-a-file)"
 # Where the value of a setting is not its whole meaning.
-_DEFAULTS = {"threads": "all", "campaign_tags": "14 hashtags", "file_limits": "those above"}
+_DEFAULTS = {"threads": "all", "campaign_tags": "14 hashtags", "file_limits": _OF_FILES}
 
 
 def text(value: object) -> str:
@@ -93,9 +114,7 @@ def _default(name: str, field: FieldInfo) -> str:
 
 def limits() -> str:
     """List the limits on a delivered file."""
-    meanings = dict(
-        re.findall(r"^\s+(\w+): ((?:.+\n)(?:\s{12}.+\n)*)", FileLimits.__doc__ or "", re.MULTILINE)
-    )
+    _, meanings = _documented(FileLimits)
     return rows(
         ("Limit", "Default", "Of"),
         (
@@ -278,6 +297,102 @@ def _filter(found: RowFilter | None) -> str:
     return f"{code(found.column)} is {' or '.join(code(value) for value in found.values)}"
 
 
+# What people declare with, by subject: classes, and functions that return them.
+DECLARATIONS: dict[str, tuple[Callable[..., Any], ...]] = {
+    "Domains": (domain.Domain,),
+    "Datasets and streams": (
+        datasets.Dataset, datasets.Field, datasets.Flag, datasets.LossLimit, streams.Stream,
+        streams.Aggregate, streams.LiveAlarm, sources.SourceTable, datasets.text_field,
+    ),
+    "Expectations": (
+        expectations.Expectation, expectations.present, expectations.unflagged,
+        expectations.in_calendar, expectations.not_negative, expectations.known,
+    ),
+    "Tables": (
+        registry.Table, registry.Column, registry.PartitionColumn, registry.Reference,
+        registry.Measure, registry.TableView, registry.monthly_table, registry.same_month,
+    ),
+    "Gold tables": (
+        gold.GoldTable, gold.Read, gold.Check, gold.RowsAlert, gold.Summary, gold.BuildContext,
+        gold.so_far, gold.latest, gold.before, gold.last_days,
+    ),
+    "Models": (spec.ModelTable, spec.ModelSpec, spec.Gate, spec.Agreement, spec.Fitted),
+    "Pages": (pages.Page, pages.Source, pages.Visual, pages.Slicer),
+    "Terms, roles and people": (
+        terms.Term, subjects.Subject, access.Role, access.Grant, access.Mask, access.RowFilter,
+    ),
+}  # fmt: skip
+
+
+def declarations() -> str:
+    """Describe the classes and functions that people declare with, from their docstrings."""
+    return "\n".join(
+        part
+        for subject, found in DECLARATIONS.items()
+        for part in (f"## {subject}\n", *map(_declaration, found))
+    )
+
+
+def _declaration(found: Callable[..., Any]) -> str:
+    about, meanings = _documented(found)
+    parts = [f"### {text(found.__name__)}\n", f"From {code(found.__module__)}.\n"]
+    if isinstance(found, type):
+        given = [field for field in fields(found) if field.init]
+        attributes = [
+            (
+                code(field.name), code(_type(field, found)), _value(field),
+                text(meanings.get(field.name, "")),
+            )
+            for field in sorted(given, key=lambda field: not _is_required(field))
+        ]  # fmt: skip
+        parts += [f"{about}\n", rows(("Argument", "Type", "Default", "Meaning"), attributes)]
+    else:
+        parts += [f"```text\n{found.__name__}{_signature(found)}\n```\n", f"{about}\n"]
+    return "\n".join(parts)
+
+
+def _documented(found: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """Return what a docstring says, and its attributes with those of the classes it inherits."""
+    meanings: dict[str, str] = {}
+    about = ""
+    for owner in reversed(found.__mro__ if isinstance(found, type) else (found,)):
+        if owner is not object:
+            about, _, listed = inspect.cleandoc(owner.__doc__ or "").partition("\nAttributes:\n")
+            entries = re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", listed, re.MULTILINE)
+            meanings |= {name: " ".join(meaning.split()) for name, meaning in entries}
+    return "\n\n".join(text(" ".join(part.split())) for part in about.split("\n\n")), meanings
+
+
+def _signature(found: Callable[..., Any]) -> str:
+    return str(inspect.signature(found)).replace("'", "")
+
+
+def _type(field: Field[Any], owner: type) -> str:
+    """Return the type of an argument, with the values that a name such as `Need` stands for."""
+    known = vars(sys.modules[owner.__module__])
+
+    def meant(match: re.Match[str]) -> str:
+        value = known.get(match[0])
+        return " | ".join(map(repr, get_args(value))) if get_origin(value) is Literal else match[0]
+
+    return re.sub(r"\b[A-Z]\w+", meant, str(field.type))
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _value(field: Field[Any]) -> str:
+    if _is_required(field):
+        return "required"
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    if value is None or value in ((), {}, ""):
+        return "none"
+    if inspect.isroutine(value):
+        return "a function"
+    return code(value if isinstance(value, date) else repr(value))
+
+
 LISTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "limits": limits,
@@ -286,7 +401,10 @@ LISTS: dict[str, Callable[[], str]] = {
     "measures": measures,
     "glossary": glossary,
     "roles": roles,
+    "declarations": declarations,
 }
+# The lists that are also in the repository; the others are long.
+COMMITTED = ("settings", "limits", "measures", "glossary", "roles", "declarations")
 
 
 def fill(source: str) -> str:
@@ -297,6 +415,23 @@ def fill(source: str) -> str:
         return tables(domain) if name == "tables" else LISTS[name]()
 
     return _PLACE.sub(listed, source)
+
+
+def committed() -> dict[Path, str]:
+    """Return the pages with lists that are also in the repository, as they should be."""
+
+    def listed(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in COMMITTED:
+            return match[0]
+        return f"<!-- generated: {name} -->\n\n{LISTS[name]().strip()}\n\n<!-- end -->"
+
+    found = {}
+    for page in sorted(_PAGES.parent.glob("*.md")):
+        source = page.read_text("utf-8")
+        if set(COMMITTED) & {match[1] for match in _PLACE.finditer(source)}:
+            found[page] = _PLACE.sub(listed, source)
+    return found
 
 
 def _on_read(app: Sphinx, name: str, source: list[str]) -> None:
@@ -313,3 +448,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", _on_read)
     app.connect("env-get-outdated", _outdated)
     return {"parallel_read_safe": True}
+
+
+if __name__ == "__main__":
+    for written, content in committed().items():
+        written.write_text(content, "utf-8")

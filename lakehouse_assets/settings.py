@@ -95,8 +95,8 @@ class Settings(BaseSettings):
 
     landing: Annotated[Location, NoDecode, PlainValidator(_landing_root)] = Field(
         Path("data"),
-        description="Landing zone, with files at <domain>/<dataset>/<YYYY-MM-DD>/<file>: a folder, "
-        "or abfss:// or https:// of ADLS Gen2 or OneLake.",
+        description="Landing zone, with files at <domain>/<dataset>/<YYYY-MM-DD>/<file>: a folder "
+        "outside .lakehouse, or abfss:// or https:// of ADLS Gen2 or OneLake.",
     )
     root: Annotated[Location, NoDecode, PlainValidator(_lake_root)] = Field(
         STATE / "lake",

@@ -18,8 +18,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -184,7 +185,7 @@ def test_the_commands_run_and_the_new_table_is_there(project: Path) -> None:
     assert [row.split(",")[:2] for row in rows] == [["2014-03-01", tier] for tier in "456"]
     # Nothing has been written beside the project's own places, but what a command names.
     assert {path.name for path in project.iterdir() if path.suffix != ".csv"} == {
-        "lakehouse_assets", "pyproject.toml", "data", "bin", ".lakehouse",
+        "lakehouse_assets", "pyproject.toml", "data", "bin", ".lakehouse", "landing",
     }  # fmt: skip
 
 
@@ -272,6 +273,34 @@ def test_the_reference_lists_everything_that_is_declared(site: Path) -> None:
         assert table.name in tables
     assert all(term.name in shown(reference / "glossary.html") for d in DOMAINS for term in d.terms)
     assert all(name in shown(reference / "roles.html") for name in ROLES)
+
+
+@pytest.fixture(scope="module")
+def generated() -> ModuleType:
+    """The script behind the reference."""
+    spec = importlib.util.spec_from_file_location("generated", DOCS / "generated.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_lists_in_the_repository_are_those_of_the_program(generated: ModuleType) -> None:
+    pages = generated.committed()
+    assert {page.stem for page in pages} == {
+        "settings", "file-formats-and-limits", "measures", "glossary", "roles", "declarations",
+    }  # fmt: skip
+    outdated = [page.name for page, text in pages.items() if page.read_text("utf-8") != text]
+    assert outdated == [], "Run `make reference` and commit what it writes."
+
+
+def test_every_argument_of_a_declaration_is_described(generated: ModuleType) -> None:
+    for found in (f for several in generated.DECLARATIONS.values() for f in several):
+        about, meanings = generated._documented(found)
+        assert about, found
+        if isinstance(found, type):
+            assert {field.name for field in fields(found) if field.init} <= {*meanings}, found
 
 
 # --- what is checked ----------------------------------------------------------------------------

@@ -91,12 +91,14 @@ class PartitionColumn:
 
 @dataclass(frozen=True)
 class Reference:
-    """A foreign key from `columns` of this table to `to_columns` of `to_table`.
+    """A foreign key.
 
-    `to_table` is `<domain>.<table>` or a bare name: that of a table in the same domain or of the
-    only such table in the others.
-
-    With `required=True` a missing parent blocks downstream tables; otherwise it is a warning.
+    Attributes:
+        columns: Columns of this table.
+        to_table: The table that they refer to: `<domain>.<table>`, or a bare name for a table of
+            the same domain or the only such table in the others.
+        to_columns: Columns of that table.
+        required: Whether a missing parent blocks downstream tables; if not, it is a warning.
     """
 
     columns: tuple[str, ...]
