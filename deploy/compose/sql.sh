@@ -10,7 +10,7 @@ if [ ! -s certificate.pem ]; then
         -keyout key.pem -out certificate.pem 2>/dev/null
 fi
 if [ ! -s users.csv ]; then
-    printf '%s\n%s\n' "$SQL_PASSWORD" "$SQL_PASSWORD" |
+    printf '%s\n' "$SQL_PASSWORD" |
         lakehouse serve user "$SQL_USER" --role owner --to users.csv
 fi
 unset SQL_PASSWORD

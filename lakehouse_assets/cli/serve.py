@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -240,7 +241,10 @@ def user(
         Path | None, typer.Option(help="File to add the line to. Default: standard output.")
     ] = None,
 ) -> None:
-    """Create a user for LAKEHOUSE_SQL_USERS; asks for the password twice.
+    """Create a user for LAKEHOUSE_SQL_USERS.
+
+    Asks for the password twice, or reads it from the first line of standard input if that is a
+    file or a pipe.
 
     The user is one line of text. It verifies the password (SCRAM-SHA-256) but does not reveal it.
     """
@@ -249,10 +253,25 @@ def user(
     from lakehouse_assets.query.users import new_user, with_user
 
     access_of(role, ROLES, f"The user {name}")
-    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    made = new_user(name, role, password, ROLES)
+    made = new_user(name, role, _password(), ROLES)
     if to is None:
         typer.echo(made.line)
         return
     with_user(to, made, ROLES)
     console.print(f"Added the user {name} with the role {role} to {to}.")
+
+
+def _password() -> str:
+    """Ask for a password at a terminal, or read it from standard input.
+
+    Raises:
+        LakehouseError: a second line of standard input differs from the first.
+    """
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    password, again = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    if again not in ("", password):
+        raise LakehouseError(
+            "Standard input has two different passwords; write the password on its first line."
+        )
+    return password

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,50 @@ def dictionary(
     else:
         labels = [_label(value) for value in values.to_pylist()]
     return labels, codes.to_numpy().astype(np.int64)
+
+
+def anonymous(rows: pa.Table, private: Collection[str]) -> pa.Table:
+    """Return rows with running numbers in place of the values of private columns.
+
+    Numbers and rows are ordered by what the other columns say about each value. The order of the
+    values themselves would reveal customer numbers that have no gaps. Null stays null.
+
+    Args:
+        rows: The rows.
+        private: Names of the columns to replace.
+    """
+    import pyarrow as pa
+
+    hidden = [name for name in rows.column_names if name in private]
+    if not hidden:
+        return rows
+    others = [_ranks(rows[name]) for name in rows.column_names if name not in private]
+    _, seen = np.unique(np.stack(others, axis=1), axis=0, return_inverse=True)
+    seen = seen.reshape(-1)
+    order = [seen]
+    for name in hidden:
+        ranks = _ranks(rows[name])
+        by_value = np.lexsort((seen, ranks))
+        found, starts = np.unique(ranks[by_value], return_index=True)
+        said = [tuple(part) for part in np.split(seen[by_value], starts[1:])]
+        # Null has the first rank, and no number.
+        values = range(int(rows[name].null_count > 0), len(found))
+        numbers = np.zeros(len(found), np.int64)
+        numbers[sorted(values, key=said.__getitem__)] = np.arange(len(values)) + 1
+        order.append(numbers[ranks])
+        column = pa.array(order[-1], mask=order[-1] == 0)
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    return rows.take(np.lexsort(order[::-1]))
+
+
+def _ranks(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """Return the place of each row's value among the distinct values of its column."""
+    import pyarrow.compute as pc
+
+    distinct = column.unique()
+    values = distinct.take(pc.array_sort_indices(distinct, null_placement="at_start"))
+    ranks: np.ndarray[Any, Any] = pc.index_in(column, value_set=values).to_numpy()
+    return ranks.astype(np.int64)
 
 
 def _moment(value: datetime) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Ask: TypeAlias = Callable[[str], "pa.Table"]
 # Identifiers and contacts of people stay out of files that anybody may copy.
 _PRIVATE = ("identifier", "contact")
-_HIDDEN = "A running number that replaces a personal value."
+_HIDDEN = "A running number that replaces a personal value and does not follow its order."
 ROWS = 200_000
 """Most rows of a source; a browser filters more too slowly."""
 
@@ -40,7 +40,8 @@ def load(
 ) -> dict[str, Any]:
     """Read a source and return it as the browser's `source`, see docs/how-to/pages.md.
 
-    Unless `identifiers`, running numbers replace values that identify people.
+    Unless `identifiers`, running numbers replace values that identify people, see
+    `columns.anonymous`.
 
     Raises:
         TooManyRowsError: there are more than `ROWS` combinations.
@@ -52,6 +53,9 @@ def load(
     shown = dict.fromkeys(name for v in page.visuals_of(source) for name in v.measures)
     measures = {name: measure_of(registry, page, source, name) for name in shown}
     trees = {name: components.tree(measure) for name, measure in measures.items()}
+    hidden = {
+        name for name, path in paths.items() if path.column.pii in _PRIVATE and not identifiers
+    }
     rows = ask(_statement(source, table, paths, components))
     if rows.num_rows > ROWS:
         raise TooManyRowsError(
@@ -59,6 +63,14 @@ def load(
             f"{', '.join(paths)}; a browser filters at most {ROWS:,}. Show fewer dimensions, or "
             "restrict the source with `where` or `latest`."
         )
+    if not identifiers:
+        counted = [
+            f"component_{position}"
+            for position, component in enumerate(components.found)
+            if component.operation == "distinct"
+        ]
+        ordering = [_order(name) for name in hidden if paths[name].column.sort_by]
+        rows = columns.anonymous(rows.drop_columns(ordering), {*hidden, *counted})
     found: dict[str, Any] = {
         "name": source.name,
         "table": table.full_name,
@@ -70,17 +82,15 @@ def load(
         "measures": {},
     }
     for name, path in paths.items():
-        order = rows[_order(name)] if path.column.sort_by else None
+        label = page.label(name)
+        order = rows[_order(name)] if path.column.sort_by and name not in hidden else None
         values, codes = columns.dictionary(rows[name], order)
-        hidden = path.column.pii in _PRIVATE and not identifiers
-        if hidden:
-            values = [None if value is None else n + 1 for n, value in enumerate(values)]
         found["dimensions"][name] = {
-            "label": f"{page.label(name)} (no.)" if hidden else page.label(name),
-            "description": _HIDDEN if hidden else path.column.description,
+            "label": f"Row ({label[:1].lower()}{label[1:]} hidden)" if name in hidden else label,
+            "description": _HIDDEN if name in hidden else path.column.description,
             "unit": path.column.unit,
-            "type": "number" if hidden else columns.type_of(rows[name].type),
-            "private": hidden,
+            "type": "number" if name in hidden else columns.type_of(rows[name].type),
+            "private": name in hidden,
             "values": values,
             "codes": columns.array(codes),
         }

@@ -547,6 +547,60 @@ def test_a_click_filters_the_whole_page_and_its_links_and_one_undo_takes_it_back
     assert tab.complaints == []
 
 
+def notes(tab: Tab) -> dict[str, str]:
+    """Return what visuals say below their titles, by title."""
+    return dict(
+        tab.run(
+            """Object.fromEntries([...document.querySelectorAll("figure.visual")].map((one) =>
+            [one.dataset.title, one.querySelector(".note").hidden ? "" :
+              one.querySelector(".note").textContent]))"""
+        )
+    )
+
+
+def test_a_visual_says_that_a_selection_does_not_filter_it(tab: Tab, folder: Path) -> None:
+    show(tab, folder, "business")
+    before = notes(tab)
+    tab.run("Pages.filters.select('region', 'NORTH')")
+    tab.until(f"Pages.filters.any() && {_READY}")
+    said = {title for title, note in notes(tab).items() if "Not filtered by Region" in note}
+    declared = page("business")
+    assert said == {
+        visual.title
+        for visual in declared.visuals
+        if not has_dimension(REGISTRY, declared, declared.source(visual.source), "region")
+    }
+    assert {"Members", "Flights"} <= said
+    why = tab.run(f"{figure('Members')}.querySelector('.note').title")
+    assert why == "These data have no Region, so this selection does not change them."
+    press_button(tab, "Undo")
+    tab.until(f"!Pages.filters.any() && {_READY}")
+    assert notes(tab) == before
+    # What the link selects on another page is no dimension of this one.
+    show(tab, folder, "loyalty", {"region": "NORTH"})
+    assert not any("Not filtered" in note for note in notes(tab).values())
+
+
+def test_a_current_segment_leaves_those_newly_at_risk_and_the_previous_one_filters_them(
+    tab: Tab, folder: Path, ask: Ask
+) -> None:
+    declared, title = page("loyalty"), "Newly at risk"
+    members = f"{figure(title)}.querySelector('[data-value]').dataset.value"
+    show(tab, folder, "loyalty")
+    everyone = tab.run(members)
+    assert int(everyone) > 0
+    show(tab, folder, "loyalty", {"segment_name": "At-Risk Customers"})
+    assert tab.run(members) == everyone
+    assert notes(tab)[title] == "Not filtered by Segment"
+    listed = shown_rows(tab, "Members newly at risk")
+    head = f"{figure('Members newly at risk')}.querySelectorAll('thead th')[1].textContent"
+    assert tab.run(head) == "Previous segment"
+    previous = {"from_segment_name": listed[0][1]}
+    show(tab, folder, "loyalty", previous)
+    assert differences(tab, ask, declared, previous) == []
+    assert 0 < int(tab.run(members)) <= int(everyone)
+
+
 def test_a_bar_is_drilled_to_the_next_level_and_back(tab: Tab, folder: Path, ask: Ask) -> None:
     declared = page("business")
     visual = next(visual for visual in declared.visuals if visual.drill)

@@ -54,6 +54,23 @@ def test_every_declared_page_follows_the_registry() -> None:
         check_page(REGISTRY, declared)
 
 
+def test_running_numbers_depend_on_what_else_is_shown_alone() -> None:
+    rows = pa.table({
+        "who": ["d", "a", None, "c", "b", "a"],
+        "place": ["x", "y", "x", "x", "y", "x"],
+        "n": [5, 1, 2, 1, None, 1],
+    })  # fmt: skip
+    found = columns.anonymous(rows, {"who"})
+    # Both rows of one person have one number.
+    assert found["who"].to_pylist() == [1, 2, None, 3, 4, 2]
+    assert found["n"].to_pylist() == [1, 1, 2, 5, None, 1]
+    renamed = pa.array(["a", "z", None, "k", "m", "z"])
+    assert columns.anonymous(rows.set_column(0, "who", renamed), {"who"}) == found
+    assert columns.anonymous(rows.take([3, 5, 1, 0, 4, 2]), {"who"}) == found
+    assert columns.anonymous(rows[:0], {"who"}).num_rows == 0
+    assert columns.anonymous(rows, {"other"}) is rows
+
+
 def test_a_source_may_have_the_latest_days_only() -> None:
     day = Column("day", "date", "Day.", False)
     count = Measure("rows", "count(*)", "count", "additive", "Rows.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,5 +82,21 @@ def test_the_command_makes_a_line_and_shows_no_password(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
     again = CliRunner().invoke(serve, arguments, input=f"{PASSWORD}\n{PASSWORD}\n")
     assert isinstance(again.exception, LakehouseError)
+    other = CliRunner().invoke(serve, arguments[:4], input=f"{PASSWORD}\n{PASSWORD}x\n")
+    assert "two different passwords" in str(other.exception)
+    assert PASSWORD not in str(other.exception)
     short = CliRunner().invoke(serve, arguments[:4], input="short\nshort\n")
     assert "at least 12" in str(short.exception)
+
+
+def test_the_command_reads_a_password_from_a_pipe_although_there_is_a_terminal() -> None:
+    made = "from lakehouse_assets.__main__ import main; main()"
+    shell = f"printf '{PASSWORD}\\n' | {sys.executable} -c '{made}' serve user ana --role analyst"
+    spawn = f"import pty, sys; sys.exit(pty.spawn(['sh', '-c', {shell!r}]))"
+    done = subprocess.run(
+        [sys.executable, "-c", spawn], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    (line,) = done.stdout.split()
+    assert line.startswith("ana,analyst,SCRAM-SHA-256$")
+    assert PASSWORD not in done.stdout

@@ -128,6 +128,15 @@ Pages.layout = (() => {
       return new Set(this.source.dimensions[dimension].values.filter((_, code) => allowed[code]));
     }
 
+    // Titles of the page's selected dimensions that these data do not have.
+    get unfiltered() {
+      if (this.source.missing) return [];
+      return [...Pages.filters.all().keys()]
+        .filter((name) => !this.source.dimensions[name])
+        .map((name) => Object.values(Pages.model).find((source) => source.dimensions?.[name])?.dimensions[name].label)
+        .filter(Boolean);
+    }
+
     // Select a label of a dimension, or, given an object, labels of several dimensions at once.
     select(dimension, label, additive = false) {
       if (typeof dimension === "object") {
@@ -223,7 +232,8 @@ Pages.layout = (() => {
 
     update() {
       // A visual that nothing has changed for stays as it is.
-      const seen = JSON.stringify([this.source.revision, this.state, this.theme.dark, this.element.clientWidth]);
+      const unfiltered = this.unfiltered.join(", ");
+      const seen = JSON.stringify([this.source.revision, this.state, this.theme.dark, this.element.clientWidth, unfiltered]);
       if (this.seen === seen) return;
       this.seen = seen;
       this.found = null;
@@ -248,9 +258,11 @@ Pages.layout = (() => {
       const parts = [
         this.spec.note, ...this.said,
         others ? `${Pages.format.number(others.of - others.count)} of ${Pages.format.number(others.of)}` : null,
+        unfiltered && `Not filtered by ${unfiltered}`,
       ].filter(Boolean);
       this.note.textContent = parts.join(" · ");
       this.note.hidden = !parts.length;
+      this.note.title = unfiltered && `These data have no ${unfiltered}, so this selection does not change them.`;
       if (!this.behind.classList.contains("hidden")) this.fillTable();
       this.updateCrumbs();
     }

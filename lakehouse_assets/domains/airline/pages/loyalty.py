@@ -18,7 +18,7 @@ LOYALTY = Page(
             "segment_name": "to_segment_name",
         }),
         Source("gold_newly_at_risk", "newly_at_risk", dimensions={
-            "segment_name": "previous_segment_name", "tier_name": "dim_customers.tier_name",
+            "from_segment_name": "previous_segment_name", "tier_name": "dim_customers.tier_name",
             "age_group": "dim_customers.age_group", "gender": "dim_customers.gender",
         }),
     ),
@@ -58,7 +58,7 @@ LOYALTY = Page(
                series="segment_name", width=7, height="tall",
                note="One point per member; its size is the number of flights."),
         Visual("table", "Members newly at risk", source="newly_at_risk", width=5, height="tall",
-               dimensions=("customer_key", "segment_name", "previous_status"),
+               dimensions=("customer_key", "from_segment_name", "previous_status"),
                measures=("spend", "average_days_since_flight"), top=50),
     ),
 )  # fmt: skip
