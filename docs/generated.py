@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"<!-- generated: ([\w.]+) -->\n.*?<!-- end -->", re.DOTALL)
 _LAYERS = {"segments": "Segments", "gold": "Gold", "silver": "Silver", "bronze": "Bronze"}
-_COLUMN = ("Column", "Type", "Unit", "Personal data", "Meaning")
 _PAGES = Path(__file__).parent / "reference" / "tables"
 TABLES = (*REGISTRY, *(view.table for view in REGISTRY.views))
 _OF_FILES = "[those of files](file-formats-and-limits.md#limits-of-a-file)"
@@ -83,12 +82,12 @@ def rows(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
 def settings() -> str:
     """List every setting with its default and its meaning."""
     return rows(
-        ("Variable", "Default", "Meaning"),
+        ("Variable", "Meaning", "Default"),
         (
             (
                 code(f"LAKEHOUSE_{name.upper()}"),
-                _default(name, field),
                 text(field.description) + (" **A secret.**" if _is_secret(field) else ""),
+                _default(name, field),
             )
             for name, field in Settings.model_fields.items()
         ),
@@ -147,7 +146,7 @@ def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
     yield f"```text\n{name} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     yield "\n\n".join(text(part) for part in (command.help or "").split("\n\n")) + "\n"
     parameters = [found for found in command.params if found.name != "help"]
-    yield rows(("Argument or option", "Default", "Meaning"), map(_parameter, parameters))
+    yield rows(("Argument or option", "Meaning", "Default"), map(_parameter, parameters))
     if isinstance(command, click.Group):
         for part, found in command.commands.items():
             yield from _command(found, f"{name} {part}", level + 1)
@@ -161,7 +160,7 @@ def _parameter(parameter: click.Parameter) -> tuple[str, str, str]:
     else:
         names, given = code((parameter.name or "").upper()), False
     shown = code(default) if given else "required" if parameter.required else ""
-    return names, shown, text(getattr(parameter, "help", "") or "")
+    return names, text(getattr(parameter, "help", "") or ""), shown
 
 
 def tables(domain: str) -> str:
@@ -194,7 +193,7 @@ def _table(table: Table) -> str:
             f"{text(table.full_description)}\n",
             f"{'; '.join(facts)}.\n",
             rows(
-                ("Column", "Type", "Unit", "Personal data", "Meaning"), map(_column, table.columns)
+                ("Column", "Meaning", "Type", "Unit", "Personal data"), map(_column, table.columns)
             ),
             f"Measures: {', '.join(code(m.name) for m in table.measures)}.\n"
             if table.measures
@@ -207,8 +206,8 @@ def _column(column: Column) -> tuple[str, ...]:
     kind = column.type if column.nullable else f"{column.type} not null"
     also = f" Also called {', '.join(map(code, column.aliases))}." if column.aliases else ""
     return (
-        code(column.name), text(kind), text(column.unit or ""), column.pii or "",
-        text(column.description) + also,
+        code(column.name), text(column.description) + also, text(kind), text(column.unit or ""),
+        column.pii or "",
     )  # fmt: skip
 
 
@@ -217,9 +216,9 @@ def overview() -> str:
     return "\n".join(
         f"## {domain}\n\n"
         + rows(
-            ("Table", "Layer", "Kind", "Description"),
+            ("Table", "Description", "Layer", "Kind"),
             (
-                (_link(table), table.layer, table.kind, text(table.description))
+                (_link(table), text(table.description), table.layer, table.kind)
                 for table in TABLES
                 if table.domain == domain and table.layer in ("gold", "segments")
             ),

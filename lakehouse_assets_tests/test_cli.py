@@ -255,6 +255,22 @@ def test_land_puts_a_file_into_its_dated_folder_once(
     assert [path.name for path in target.parent.iterdir()] == ["delivery.json"]
 
 
+def test_land_says_that_it_writes_into_the_sample(
+    lakehouse: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "lakehouse_assets"\n', "utf-8")
+    file = tmp_path / "delivery.json"
+    file.write_text(json.dumps([purchase("A")]), encoding="utf-8")
+    arguments = ("land", "airline/transactions", str(file), "--date", "2014-03-05")
+    assert "sample" not in lakehouse(*arguments)[2]
+    monkeypatch.delenv("LAKEHOUSE_LANDING")
+    code, said, hint = lakehouse(*arguments)
+    target = tmp_path / "data" / "airline" / "transactions" / "2014-03-05" / "delivery.json"
+    assert (code, said, target.exists()) == (0, f"Landed: {target}\n", True)
+    assert hint.startswith(f"{tmp_path / 'data'} is the sample's landing zone")
+    assert "LAKEHOUSE_LANDING" in hint
+
+
 @pytest.mark.parametrize(
     ("dataset", "name", "day", "parts"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -224,6 +225,7 @@ def land(
     from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.orchestration.planning import no_partition
+    from lakehouse_assets.project import project_folder
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
@@ -234,6 +236,14 @@ def land(
         found, file, delivered_on, replace=replace
     )
     console.print(f"{'Landed' if is_new else 'Already landed'}: {target}", soft_wrap=True)
+    in_clone = (project_folder() / "pyproject.toml").exists()
+    is_default = "landing" not in settings.model_fields_set
+    if in_clone and is_default and find_spec(f"lakehouse_assets.sample.{found.domain}"):
+        errors.print(
+            f"{settings.landing} is the sample's landing zone, and git ignores files that you add "
+            "to it. Set LAKEHOUSE_LANDING to use a landing zone of your own.",
+            soft_wrap=True,
+        )
 
 
 def _date(text: str) -> date:

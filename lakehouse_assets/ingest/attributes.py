@@ -11,7 +11,7 @@ from datetime import date
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.records import listed
 
-_SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
+SEPARATORS = {",": "commas", ";": "';'", "\t": "tabs", "|": "'|'"}
 
 
 @dataclass
@@ -131,14 +131,14 @@ def check_first_line(name: str, first_line: str, fields: int, separator: str = "
 
 
 def _check_separator(name: str, first_line: str, fields: int, separator: str, header: bool) -> None:
-    for other, called in _SEPARATORS.items():
+    for other, called in SEPARATORS.items():
         if other == separator:
             continue
         split = first_line.count(other) + 1
         # A header may have a new column as well, but column names contain no separators.
         if fields > 1 and (split == fields or (header and split > max(fields // 2, 1))):
             raise FileRefusedError(
-                f"{name} seems to be separated by {called} instead of {_SEPARATORS[separator]}; "
+                f"{name} seems to be separated by {called} instead of {SEPARATORS[separator]}; "
                 f"declare separator={other!r} in its dataset (and decimal_comma=True for numbers "
                 "like 1.234,56), or export it as declared, and deliver it again."
             )

@@ -30,7 +30,8 @@ Predict: TypeAlias = "Callable[[pa.Table], Mapping[str, FloatArray]]"
 Fit: TypeAlias = "Callable[[pa.Table, Labels, int], Predict]"
 """Fits all models on rows, labels and a seed, and returns what predicts: probabilities by model."""
 
-CHAMPION: Final = "champion"
+REFITTED: Final = "refitted"
+"""The project's model, fitted on the training part of a split."""
 FOLDS: Final = 5
 CONFIDENCE: Final = 0.95
 
@@ -114,14 +115,15 @@ def evaluate(
     Args:
         rows: The features.
         labels: Labels of 0 and 1.
-        fit: Fits the models; one of them is called `champion`, and must not memorise single rows.
+        fit: Fits the models; one of them is called `refitted`, and must not memorise single rows.
         seeds: Seeds of the splits.
         progress: Reports progress.
-        reference: Name of the simple model that the champion is compared with.
+        reference: Name of the simple model that the refitted one is compared with.
 
     Returns:
-        `mean` and `by_seed`, the champion's scores; `models`, the mean scores of all models; and
-        `gain`, by how much the champion's AUC exceeds the reference's, with its interval.
+        `mean` and `by_seed`, the refitted model's scores; `models`, the mean scores of all models;
+        `splits`, on how many splits the scores and the gain were measured; and `gain`, by how much
+        the refitted model's AUC exceeds the reference's, with its interval.
 
     Raises:
         LakehouseError: a split or a result shows a leak.
@@ -137,12 +139,12 @@ def evaluate(
                 split = HeldOut(rows.take(fitted), labels[fitted], rows.take(held), labels[held])
                 predicted = fit(split.trained, split.trained_labels, seed)(split.rows)
                 found = {name: scores(split.labels, p) for name, p in predicted.items()}
-                gains.append(found[CHAMPION]["auc"] - found[reference]["auc"])
+                gains.append(found[REFITTED]["auc"] - found[reference]["auc"])
                 if number == 1:
                     by_seed[seed] = found
-                    refuse(findings(split, predicted, CHAMPION, reference))
+                    refuse(findings(split, predicted, REFITTED, reference))
                 progress(
-                    f"seed {seed}, split {number} of {FOLDS}: AUC {found[CHAMPION]['auc']:.4f}"
+                    f"seed {seed}, split {number} of {FOLDS}: AUC {found[REFITTED]['auc']:.4f}"
                 )
     low, high = corrected_interval(gains, 1.0 / FOLDS)
     models = {
@@ -153,8 +155,9 @@ def evaluate(
         for name in found
     }
     return {
-        "mean": models[CHAMPION],
-        "by_seed": {str(seed): dict(found[CHAMPION]) for seed, found in by_seed.items()},
+        "mean": models[REFITTED],
+        "by_seed": {str(seed): dict(found[REFITTED]) for seed, found in by_seed.items()},
+        "splits": {"scores": len(by_seed), "gain": len(gains)},
         "models": models,
         "gain": {
             "metric": "auc",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.errors import LakehouseError, did_you_mean
+from lakehouse_assets.ingest.attributes import SEPARATORS
 from lakehouse_assets.ingest.csv_records import CsvReader
 from lakehouse_assets.ingest.files import Content, opened
 from lakehouse_assets.ingest.limits import FileLimits
@@ -70,10 +71,18 @@ def _header(path: Path, line: str, required: Collection[str]) -> list[str]:
         names = [line]
     missing = [name for name in required if name not in names]
     if missing:
+        for separator, called in SEPARATORS.items():
+            found = {name.strip(" \"'") for name in line.split(separator)}
+            if separator != "," and len(found.intersection(required)) > len(required) // 2:
+                raise LakehouseError(
+                    f"{path} is separated by {called}; export it with commas between the columns "
+                    "and points in decimal numbers."
+                )
+        columns = "columns" if len(missing) > 1 else "column"
         close = "" if len(missing) > 1 else did_you_mean(missing[0], names)
         raise LakehouseError(
-            f"{path} lacks the columns {listed(missing, len(missing))}{close}; name them in its "
-            "first line, separated by commas."
+            f"{path} lacks the {columns} {listed(missing, len(missing))}{close}; name all "
+            "columns in its first line, separated by commas."
         )
     twice = [name for name in required if names.count(name) > 1]
     if twice:

@@ -12,7 +12,7 @@ from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.engine.duckdb_sql import identifier
 from lakehouse_assets.errors import QueryError, did_you_mean
 from lakehouse_assets.lake.views import View
-from lakehouse_assets.query.functions import FUNCTIONS, TABLE_FUNCTIONS
+from lakehouse_assets.query.functions import FUNCTIONS, INSTEAD, TABLE_FUNCTIONS
 from lakehouse_assets.query.policy import HASH_MACRO, masked
 
 if TYPE_CHECKING:
@@ -237,7 +237,8 @@ def _to_subquery(node: dict[str, Any], statement: dict[str, Any]) -> None:
 def _allow(function: dict[str, Any], allowed: frozenset[str]) -> None:
     name = _fold(function["function_name"])
     if name not in allowed or function.get("schema") not in ("", "main") or function.get("catalog"):
-        raise _refused(f"The function {function['function_name']} is not allowed here.")
+        instead = f"; use {INSTEAD[name]}" if name in INSTEAD else ""
+        raise _refused(f"The function {function['function_name']} is not allowed here{instead}.")
 
 
 def _fold(name: str) -> str:

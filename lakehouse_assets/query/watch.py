@@ -120,7 +120,9 @@ def shape_of(statement: Statement) -> str:
         return ""
     for node in list(tree.find_all(exp.Literal, exp.Boolean, exp.HexString, exp.BitString)):
         node.replace(exp.Placeholder())
-    return tree.sql("duckdb", comments=False)[:_LONGEST]
+    return tree.sql("duckdb", comments=False, unsupported_level=sqlglot.ErrorLevel.IGNORE)[
+        :_LONGEST
+    ]
 
 
 def columns_of(statement: Statement) -> tuple[str, ...]:

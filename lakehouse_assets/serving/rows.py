@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -72,15 +72,7 @@ class Inputs:
         columns = _SHAPES[shape](shape, given, self.names)
         unknown, missing = columns.keys() - set(self.names), set(self.names) - columns.keys()
         if unknown or missing:
-            problems = [
-                f"{what} {_named(names)}"
-                for what, names in (
-                    ("is missing the columns", missing),
-                    ("has unknown columns", unknown),
-                )
-                if names
-            ]
-            raise BadRequestError(f"{shape}: {' and '.join(problems)}.")
+            raise BadRequestError(f"{shape}: {_difference(missing, unknown)}.")
         counts = {len(values) for values in columns.values()}
         if len(counts) != 1:
             raise BadRequestError(f"{shape}: the columns have different numbers of values.")
@@ -208,9 +200,7 @@ def _records(place: str, given: Any, names: Sequence[str]) -> dict[str, Sequence
         where = f"{place}[{number}]"
         found = _of(dict, where, record).keys()
         if found != wanted:
-            parts = [f"is missing {_named(wanted - found)}"] if wanted - found else []
-            parts += [f"has unknown columns {_named(found - wanted)}"] if found - wanted else []
-            raise BadRequestError(f"{where}: {' and '.join(parts)}.")
+            raise BadRequestError(f"{where}: {_difference(wanted - found, found - wanted)}.")
     return {name: [record[name] for record in records] for name in names}
 
 
@@ -306,6 +296,14 @@ _KINDS: Final[dict[type, str]] = {
 
 def _kind(value: Any) -> str:
     return _KINDS[type(value)]
+
+
+def _difference(missing: Collection[str], unknown: Collection[str]) -> str:
+    """Name the columns that rows lack, and those that the model does not know."""
+    parts = [f"lacks {_named(missing)}"] if missing else []
+    if unknown:
+        parts.append(f"unknown column{'s' * (len(unknown) > 1)}: {_named(unknown)}")
+    return "; ".join(parts)
 
 
 def _named(names: Iterable[str]) -> str:

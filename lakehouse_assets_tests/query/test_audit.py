@@ -78,6 +78,17 @@ def test_a_statement_is_recorded_with_its_shape_and_columns_and_without_values(
     assert ADDRESS not in (folder / next(folder.iterdir()).name).read_text()
 
 
+def test_a_shape_is_found_without_a_word_in_the_log(
+    sessions: Sessions, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "select to_char(transacted_at, 'YYYY') from silver_transactions"
+    with pytest.raises(LakehouseError, match=r"to_char is not allowed here; use strftime"):
+        sessions.open(guarded=True).run(text)
+    (found,) = asked(folder)
+    assert found.statement.endswith("FROM silver_transactions")
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("text", "verdict", "code", "rows"),
     [

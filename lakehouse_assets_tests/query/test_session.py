@@ -20,6 +20,7 @@ from lakehouse_assets.errors import LakehouseError, QueryError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.query.functions import INSTEAD
 from lakehouse_assets.query.session import Sessions, ask
 from lakehouse_assets.query.user_views import create_view, drop_view, read_views
 from lakehouse_assets_tests.lake.samples import COMMIT, day, make_lake, table
@@ -135,6 +136,37 @@ def test_what_a_statement_cannot_have_is_one_sentence(
     if state is not None:
         assert isinstance(caught.value, QueryError)
         assert caught.value.sqlstate == state
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        ("to_char(current_date, 'YYYY')", "use strftime(moment, "),
+        ("to_date('2024-01-01', 'YYYY-MM-DD')", "use strptime(text, "),
+        ("initcap('ann')", "use upper(left(text, 1)) || lower("),
+    ],
+)
+def test_a_function_of_postgresql_is_refused_with_what_to_write(
+    sessions: Sessions, call: str, instead: str
+) -> None:
+    with pytest.raises(QueryError) as caught:
+        sessions.open(guarded=True).run(f"select {call} from counts")  # noqa: S608
+    name = call.partition("(")[0]
+    assert f"The function {name} is not allowed here; {instead}" in str(caught.value)
+    assert caught.value.sqlstate == "42501"
+
+
+def test_what_is_to_be_written_instead_runs(sessions: Sessions) -> None:
+    values = (
+        "'ann' as text, 'n' as characters, 'n' as part, 'n' as pattern, interval '1 day' as "
+        "width, now() as moment, 2.5 as number, 1 as value, 2 as other, 'a' as name"
+    )
+    special = {"to_date": "'2024-01-31'", "to_number": "'2.50'"}
+    for function, instead in INSTEAD.items():
+        given = values.replace("'ann'", special.get(function, "'ann'"))
+        for call in instead.split(" or "):
+            query = f"select {call} from (select {given})"  # noqa: S608
+            assert sessions.open(guarded=True).run(query).rows.read_all().num_rows == 1
 
 
 def test_columns_are_known_before_a_statement_runs(sessions: Sessions) -> None:

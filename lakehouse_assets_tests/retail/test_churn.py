@@ -98,7 +98,8 @@ def test_a_file_from_elsewhere_is_evaluated(tmp_path: Path) -> None:
     expected = evaluate(plain, "3")
     assert found == {**expected, "left_out": found["left_out"]}
     assert found["by_seed"].keys() == {"3"}
-    assert found["by_seed"]["3"] == found["mean"] == found["models"]["champion"]
+    assert found["by_seed"]["3"] == found["mean"] == found["models"]["refitted"]
+    assert found["splits"] == {"scores": 1, "gain": 5}
     assert {"logistic", "random_forest", "splines", "xgboost", "blend"} < found["models"].keys()
     assert found["gain"]["low"] < found["gain"]["mean"] < found["gain"]["high"]
     # Churn of the generated customers can be learned; half of them are no better than chance.
@@ -122,6 +123,11 @@ def one_class(rows: list[Row]) -> list[Row]:
     return [row | {"Churn": "No"} for row in rows]
 
 
+def semicolons(rows: list[Row]) -> list[Row]:
+    """Make one column of all, as a semicolon file read with commas has."""
+    return [{";".join(row): ";".join(map(str, row.values()))} for row in rows]
+
+
 def copied(column: str) -> Callable[[list[Row]], list[Row]]:
     """Write the label into a column, in other words."""
     return lambda rows: [row | {column: {"Yes": "A", "No": "B"}[row["Churn"]]} for row in rows]
@@ -131,15 +137,19 @@ BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
     "other columns": (lambda rows: [{"a": "1", "b": "2"} for _ in rows], "lacks the columns tenu"),
     "a column too few": (
         lambda rows: [{k: v for k, v in row.items() if k != "Brand"} for row in rows],
-        "lacks the columns Brand",
+        "lacks the column Brand",
     ),
+    "semicolons": (semicolons, r"is separated by ';'; export it with commas"),
     "one class": (one_class, "0 of them left. Provide at least"),
     "few rows": (lambda rows: rows[:20], "20 customers have Churn"),
-    "a copy among the features": (copied("OrderStatus"), "OrderStatus nearly determines Churn"),
-    "a copy beside them": (copied("Left"), "Left nearly determines Churn"),
+    "a copy among the features": (
+        copied("OrderStatus"),
+        "OrderStatus alone nearly determines Churn",
+    ),
+    "a copy beside them": (copied("Left"), "Left alone nearly determines Churn"),
     "a number copy": (
         lambda rows: [row | {"TotalAmount": 9 if row["Churn"] == "No" else 5} for row in rows],
-        "TotalAmount nearly determines Churn",
+        "TotalAmount alone nearly determines Churn",
     ),
     "not a number": (
         lambda rows: [*rows[:2], rows[2] | {"UnitPrice": "12,50"}, *rows[3:]],

@@ -90,8 +90,8 @@ def test_json_is_one_object_with_the_metrics(tmp_path: Path) -> None:
     assert found["macro_recall"] > 0.95
     assert found["macro_f1"] > 0.95
     assert 0.0 <= found["ece"] <= 0.2
-    assert found["models"].keys() == {"champion", "xgboost", "vader"}
-    assert found["models"]["champion"]["macro_recall"] == found["macro_recall"]
+    assert found["models"].keys() == {"refitted", "xgboost", "vader"}
+    assert found["models"]["refitted"]["macro_recall"] == found["macro_recall"]
     assert found["macro_recall"] >= found["models"]["vader"]["macro_recall"] > 0.5
 
 
@@ -128,7 +128,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(
 
 def test_other_columns_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "other.csv", tweets(5, 1), ("text", "sentiment"))
-    with pytest.raises(LakehouseError, match=r"other.csv lacks the columns twitter_text"):
+    with pytest.raises(LakehouseError, match=r"other.csv lacks the column twitter_text"):
         SENTIMENT_EVALUATION.run(
             dict.fromkeys(("train", "validation", "test"), path), lambda _: None
         )

@@ -67,10 +67,11 @@ def records(**change: Any) -> dict[str, Any]:
         (records(age={"a": SECRET}), "column age, row 1: .* not an object"),
         (records(age=10**400), "column age, row 1: the number is too large"),
         (records(city=17), "column city, row 1: must be text or null, not a number"),
-        (records(city=()), r"dataframe_records\[1\]: is missing city\."),
-        (records(city=(), town=SECRET), r"\[1\]: is missing city and has unknown columns town"),
-        ({"inputs": {"age": [1], "town": [SECRET]}}, "is missing the columns city, points and has "
-         "unknown columns town"),
+        (records(city=()), r"dataframe_records\[1\]: lacks city\."),
+        (records(city=(), town=SECRET), r"\[1\]: lacks city; unknown column: town\."),
+        ({"inputs": {"age": [1], "town": [SECRET]}}, r"inputs: lacks city, points; unknown column: "
+         r"town\."),
+        (records(town=SECRET, zip=SECRET), r"\[1\]: unknown columns: town, zip\."),
         ({"inputs": {"age": [1, 2], "city": ["x"], "points": [1]}}, "different numbers of values"),
         ({"inputs": {"age": 1, "city": "x", "points": 1}}, "inputs.age: must be a list"),
         ({"instances": [GOOD, [1, SECRET]]}, r"instances\[1\]: has 2 values for 3 columns"),

@@ -153,7 +153,7 @@ def fit(rows: pa.Table, settings: ChurnSettings, run: Callable[..., list[Trial]]
     import pyarrow as pa
     from pyarrow import compute as pc
 
-    from lakehouse_assets.ml.binary import CHAMPION, scores
+    from lakehouse_assets.ml.binary import REFITTED, scores
     from lakehouse_assets.ml.leaks import HeldOut, findings
 
     labels = pc.equal(rows[LABEL], YES_NO[0]).to_numpy().astype("int64")
@@ -161,7 +161,7 @@ def fit(rows: pa.Table, settings: ChurnSettings, run: Callable[..., list[Trial]]
     check_customers(rows, labels)
     trials = run(settings.trials, partial(measure, rows, labels, settings))
     model, held_out = fit_churn(rows, labels, settings, trials)
-    predicted = {CHAMPION: held_out, **{name: np.empty(len(labels)) for name in BASELINES}}
+    predicted = {REFITTED: held_out, **{name: np.empty(len(labels)) for name in BASELINES}}
     splits = [*folds_of(labels, settings)]
     for fitted, held in splits:
         baselines = fit_baselines(rows.take(fitted), labels[fitted])
@@ -169,12 +169,12 @@ def fit(rows: pa.Table, settings: ChurnSettings, run: Callable[..., list[Trial]]
             predicted[name][held] = probabilities
     fitted, held = splits[0]
     split = HeldOut(rows.take(fitted), labels[fitted], rows.take(held), labels[held])
-    leaks = findings(split, {n: p[held] for n, p in predicted.items()}, CHAMPION, BASELINES[0])
+    leaks = findings(split, {n: p[held] for n, p in predicted.items()}, REFITTED, BASELINES[0])
     found = {name: scores(labels, values) for name, values in predicted.items()}
     return Fitted(
         model=model,
         run_name="churn",
-        metrics={**found[CHAMPION], "leaks": float(len(leaks))},
+        metrics={**found[REFITTED], "leaks": float(len(leaks))},
         params={"chosen": model.chosen, "threshold": model.threshold},
         variants=[Variant(name, {"baseline": name}, found[name]) for name in BASELINES],
         documents={"leaks": leaks},

@@ -162,25 +162,25 @@ def evaluate_forecast(arguments: Mapping[str, Any], progress: Progress) -> dict[
     points, lows, highs = zip(
         *(calibrated(found[chosen], origin) for origin in rounds), strict=True
     )
-    champion = Forecasts.joined(points)
-    inside = (champion.units >= np.concatenate(lows)) & (champion.units <= np.concatenate(highs))
+    refitted = Forecasts.joined(points)
+    inside = (refitted.units >= np.concatenate(lows)) & (refitted.units <= np.concatenate(highs))
     return {
         "model": FORECAST_EVALUATION.name,
-        **errors(champion),
+        **errors(refitted),
         "coverage_80": float(inside.mean()),
         **{
-            f"coverage_80_{name}": float(inside[champion.state == state].mean())
+            f"coverage_80_{name}": float(inside[refitted.state == state].mean())
             for state, name in enumerate(STATES)
-            if (champion.state == state).any()
+            if (refitted.state == state).any()
         },
         "chosen": chosen,
-        "forecasts": len(champion.units),
+        "forecasts": len(refitted.units),
         "rounds": {
             str(panel.first_week + origin): errors(point)
             for origin, point in zip(rounds, points, strict=True)
         },
         "models": {
-            "champion": errors(champion),
+            "refitted": errors(refitted),
             **{name: errors(one.where(one.origin >= rounds[0])) for name, one in found.items()},
             "lab_regression_with_its_leak": errors(leaking),
         },
@@ -195,7 +195,7 @@ FORECAST_EVALUATION: Final = Evaluation(
         f"{ROUNDS} rounds, {STEP} weeks apart. Each round knows the sales up to a week, and the "
         "price, deal and feature of the weeks that it forecasts, 2 and 3 weeks later. Prints MAPE "
         "(in percent), MASE, WAPE, bias (share of the volume), the coverage of the 80 % intervals, "
-        "and the errors of all methods. The champion is the best method before the first round."
+        "and the errors of all methods. `refitted` is the best method before the first round."
     ),
     arguments=(
         Argument(

@@ -450,21 +450,21 @@ def evaluate_sentiment(arguments: Mapping[str, Any], progress: Progress) -> dict
         progress(f"fitted with penalty {choice.penalty:g}")
         score = choice.model.scoring()
         start = time.process_time()
-        champion = scores(test.labels, score(test.texts))
+        refitted = scores(test.labels, score(test.texts))
         rate = len(test.texts) / max(time.process_time() - start, 1e-9)
-        progress(f"macro recall {champion['macro_recall']:.4f}; {rate:,.0f} tweets per CPU second")
+        progress(f"macro recall {refitted['macro_recall']:.4f}; {rate:,.0f} tweets per CPU second")
         baselines = {
             "xgboost": fit_reference(trained, validation),
             "vader": fit_lexicon(validation),
         }
-        models = {"champion": champion} | {
+        models = {"refitted": refitted} | {
             name: scores(test.labels, predict(test.texts)) for name, predict in baselines.items()
         }
     return {
         "model": SENTIMENT_EVALUATION.name,
         "tweets": {name: len(file.texts) for name, file in files.items()},
         "copies_left_out": copies,
-        **champion,
+        **refitted,
         "models": models,
         "penalty": choice.penalty,
         "tweets_per_cpu_second": round(rate),
@@ -484,8 +484,8 @@ SENTIMENT_EVALUATION: Final = Evaluation(
         "Train the sentiment model on labelled tweets, choose its penalty on a second file, and "
         "test it on a third. Tweets that a later file repeats are skipped in the earlier one. "
         "Prints macro recall, macro F1, accuracy and calibration error (ECE, ten bins of equal "
-        "width) of the champion and of the baselines: boosted trees on 1,024 TF-IDF columns, and "
-        "VADER with bounds chosen on the validation file."
+        "width) of the model (`refitted`) and of the baselines: boosted trees on 1,024 TF-IDF "
+        "columns, and VADER with bounds chosen on the validation file."
     ),
     arguments=(
         Argument("train", _file("training"), parse=Path),
