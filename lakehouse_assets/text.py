@@ -21,6 +21,11 @@ def visible(text: str, keep: str = "") -> str:
     return UNSEEN.sub(lambda m: m[0] if m[0] in keep else _escape(m[0]), text)
 
 
+def counted(number: int, singular: str) -> str:
+    """Return a number with its noun, such as `1 row` or `2,000 rows`."""
+    return f"{number:,} {singular}{'s' * (number != 1)}"
+
+
 def markdown(text: str) -> str:
     """Escape text for a cell of a Markdown table."""
     return _MARKUP.sub(r"\\\g<0>", visible(text))

@@ -412,7 +412,7 @@ def test_replay_answers_for_delivered_days_only(lakehouse: Lakehouse, house: Hou
     assert house.commits(gold.KPI_CUSTOMER_VALUE) == versions
     code, said, _ = lakehouse("replay", "airline/transactions", "--date", "2014-03-05")
     assert code == 0
-    assert "1 rows of airline/transactions (2014-03-05) were quarantined, 1 still are." in said
+    assert "1 row of airline/transactions (2014-03-05) was quarantined; 1 still is." in said
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,8 @@ def test_the_commands_run_and_the_new_table_is_there(project: Path) -> None:
     script = "".join(commands)
     done = bash(project, script)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    assert "(2014-03-11) were quarantined, 1 still are." in "".join(block.text for block in run)
-    assert "(2014-03-11) were quarantined, 1 still are." in done.stdout
+    assert "(2014-03-11) was quarantined; 1 still is." in "".join(block.text for block in run)
+    assert "(2014-03-11) was quarantined; 1 still is." in done.stdout
     header, *rows = done.stdout.strip().splitlines()[-4:]
     assert header == "as_of_month,loyalty_tier,spent"
     assert [row.split(",")[:2] for row in rows] == [["2014-03-01", tier] for tier in "456"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from lakehouse_assets_tests.airline.samples import REPOSITORY
+from lakehouse_assets_tests.test_docs import blocks
 
 CODE = ("lakehouse_assets", "lakehouse_assets_tests")
 
@@ -42,6 +44,7 @@ def python(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_domain_from_skeletons_passes_its_tests_and_is_built(checkout: Path) -> None:
     for arguments in (
+        ("domain", "bakery"),
         ("domain", "shop"),
         ("dataset", "shop/orders"),
         ("table", "shop/order_days", "--reads", "orders"),
@@ -53,6 +56,9 @@ def test_a_domain_from_skeletons_passes_its_tests_and_is_built(checkout: Path) -
     assert [path.relative_to(checkout).as_posix() for path in changed] == [
         "lakehouse_assets/domains/__init__.py"
     ], "of the files that were there"
+    add_page_of_the_documentation(checkout)
+    lint = python(checkout, "ruff", "check", "--no-cache", f"{CODE[0]}/domains", f"{CODE[1]}/shop")
+    assert lint.returncode == 0, lint.stdout
     tests = python(checkout, "pytest", "-q", "-p", "no:cacheprovider", f"{CODE[1]}/shop")
     assert "3 passed" in tests.stdout, tests.stdout + tests.stderr
     for day in ("2024-01-02", "2024-01-03", "2024-01-04"):
@@ -68,6 +74,32 @@ def test_a_domain_from_skeletons_passes_its_tests_and_is_built(checkout: Path) -
     groups = DeltaTable(lake / "order_groups").to_pyarrow_table().to_pylist()
     found = {row["delivered_on"].day: row["group_number"] for row in groups}
     assert found[2] == found[3] != found[4]
+    done = python(checkout, "lakehouse_assets", "pages", "--to", "site")
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = checkout / "site"
+    assert (site / "orders.html").is_file()
+    assert "Orders by day" in "".join(
+        file.read_text("utf-8") for file in site.rglob("orders*") if file.is_file()
+    )
+
+
+def add_page_of_the_documentation(checkout: Path) -> None:
+    """Write the page of the how-to into the new domain, with the measure that it shows."""
+    page, measure = (
+        block.text for block in blocks()
+        if block.page == "docs/how-to/pages.md" and block.kind == "python"
+    )  # fmt: skip
+    where, code = page.split("\n", 1)
+    (checkout / where.removeprefix("# new file ")).write_text(code, "utf-8")
+    where, code = measure.split("\n", 1)
+    match = re.fullmatch(r"# after `(.*)` in (\S+)", where)
+    assert match, where
+    table = checkout / match[2]
+    text = table.read_text("utf-8")
+    assert text.count(f"{match[1]}\n") == 1
+    text = text.replace(f"{match[1]}\n", f"{match[1]}\n{code}")
+    text = text.replace("import Column, monthly_table", "import Column, Measure, monthly_table")
+    table.write_text(text, "utf-8")
 
 
 def same(path: Path, checkout: Path) -> bool:
@@ -84,8 +116,15 @@ def same(path: Path, checkout: Path) -> bool:
         (("dataset", "nowhere/orders"), "no domain nowhere"),
         (("dataset", "retail/Two Words"), "a to z"),
         (("dataset", "retail/tweets"), "already exists"),
+        (("dataset", "retail/import"), "import is a keyword of Python; choose another name."),
         (("table", "retail/x", "--reads", "nothing"), "no dataset"),
+        (("table", "retail/x"), "Name a dataset of retail with --reads."),
+        (("table", "retail/gold", "--reads", "tweets"), "GOLD already exists"),
+        (("model", "retail/x"), "Name a gold table of retail with --reads."),
         (("domain", "retail"), "already exists"),
+        (("domain", "class"), "class is a keyword of Python; choose another name."),
+        (("domain", "views"), "cannot be called views in SQL; choose another name."),
+        (("domain", "registry"), "REGISTRY already exists"),
     ],
 )
 def test_what_cannot_be_made_is_one_sentence(

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lakehouse_assets import clock
 from lakehouse_assets.cli.terminal import Terminal
+from lakehouse_assets.text import counted
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -86,7 +87,7 @@ def extract(
         return
     again = " It resumed an interrupted copy." if copied.resumed else ""
     console.print(
-        f"Copied {copied.rows:,} rows to {copied.files} file{'s' * (copied.files != 1)} in "
+        f"Copied {counted(copied.rows, 'row')} to {counted(copied.files, 'file')} in "
         f"{settings.landing}/{dataset}/{copied.day}.{again} Next: load them with `lakehouse run`, "
         "unless the sensors do."
     )
@@ -104,8 +105,8 @@ def _embedded() -> SecretStr:
 def _print_found(declared: SourceTable, found: LookUp) -> None:
     what = "full copy" if found.window.low is None else f"changes since {found.window.low}"
     console.print(
-        f"{found.database} answers: {found.waiting:,} rows of {declared.full_name} to copy "
-        f"({what})."
+        f"{found.database} answers: {counted(found.waiting, 'row')} of {declared.full_name} to "
+        f"copy ({what})."
     )
     for finding in found.findings:
         console.print(f"Note: {finding}", style="yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 from string import Template
@@ -15,6 +16,12 @@ from lakehouse_assets.errors import LakehouseError
 
 _PACKAGE = Path(lakehouse_assets.__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+# SQL has schemas of these names, or gives them another meaning before a dot.
+_SCHEMAS = frozenset({
+    "information_schema", "landing", "main", "memory", "pg_catalog", "quality", "system", "temp",
+    "views",
+})  # fmt: skip
+_IMPORTED = re.compile(r"(?m)(?:^from lakehouse_assets\.domains\.\w+\.domain import \w+\n)+")
 
 _DOMAIN = '''\
 """The $domain domain."""
@@ -24,7 +31,8 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import Domain, declared_in
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.domains.$domain import datasets, gold, models
+from lakehouse_assets.catalog.pages import Page
+from lakehouse_assets.domains.$domain import datasets, gold, models, pages
 from lakehouse_assets.ml.spec import ModelTable
 
 $DOMAIN = Domain(
@@ -33,6 +41,7 @@ $DOMAIN = Domain(
     first_partition=date(2024, 1, 1),
     datasets=declared_in(datasets, Dataset),
     gold=declared_in(gold, GoldTable),
+    pages=declared_in(pages, Page),
     models=declared_in(models, ModelTable),
 )
 '''
@@ -153,8 +162,8 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.registry import Column, monthly_table
 from lakehouse_assets.domains.$domain.gold.$reads import $READS
-from lakehouse_assets.ml.spec import Fitted, ModelSpec, ModelTable
 from lakehouse_assets.ml.sampling import feature_matrix
+from lakehouse_assets.ml.spec import Fitted, ModelSpec, ModelTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -283,14 +292,15 @@ def new(
         raise LakehouseError(f"Write <domain>/<name>, such as shop/{name}.")
     folder = _PACKAGE / "domains" / domain
     _require(folder / "domain.py", f"domain {domain}")
-    if kind == "table":
-        _require(folder / "datasets" / f"{reads}.py", f"dataset {reads!r} for --reads")
-    if kind == "model":
-        _require(folder / "gold" / f"{reads}.py", f"table {reads!r} for --reads")
+    if kind != "dataset":
+        read, inputs = ("dataset", "datasets") if kind == "table" else ("gold table", "gold")
+        if not reads:
+            raise LakehouseError(f"Name a {read} of {domain} with --reads.")
+        _require(folder / inputs / f"{reads}.py", f"{read} {reads!r} for --reads")
     made = {"dataset": "datasets", "table": "gold", "model": "models"}
     code, test = _TEMPLATES[kind]
     files = {
-        folder / made[kind] / f"{_checked(own)}.py": code,
+        folder / made[kind] / f"{_checked(own, code)}.py": code,
         _tests(domain) / f"test_{own}.py": test,
     }
     _write(files, domain=domain, name=own, reads=reads)
@@ -298,20 +308,28 @@ def new(
 
 def _new_domain(name: str) -> None:
     """Write a folder of declarations, and add the domain to DOMAINS."""
-    folder, registered = _PACKAGE / "domains" / _checked(name), _PACKAGE / "domains" / "__init__.py"
+    registered = _PACKAGE / "domains" / "__init__.py"
     listed = registered.read_text(encoding="utf-8")
-    imported = f"from lakehouse_assets.domains.{name}.domain import {name.upper()}\n"
-    before = listed.index("from lakehouse_assets.quality.")
-    text = listed[:before] + imported + listed[before:]
+    folder = registered.parent / _checked(name, listed)
+    if name in _SCHEMAS:
+        raise LakehouseError(f"A domain cannot be called {name} in SQL; choose another name.")
+    line = f"from lakehouse_assets.domains.{name}.domain import {name.upper()}\n"
+    text, lists = _IMPORTED.subn(
+        lambda lines: "".join(sorted([*lines[0].splitlines(keepends=True), line])), listed
+    )
     text, found = re.subn(r"(?m)^DOMAINS = \((.*)\)$", rf"DOMAINS = (\1, {name.upper()})", text)
-    if found != 1:
-        raise LakehouseError(f"{registered} has no line DOMAINS = (...); add the domain by hand.")
+    if (lists, found) != (1, 1):
+        raise LakehouseError(
+            f"{registered} has no list of imported domains, or no line DOMAINS = (...); add the "
+            "domain by hand."
+        )
     files = {
         folder / "__init__.py": '"""The $domain domain."""\n',
         folder / "domain.py": _DOMAIN,
         folder / "datasets" / "__init__.py": '"""Datasets, one per module."""\n',
         folder / "gold" / "__init__.py": '"""Gold tables, one topic per module."""\n',
         folder / "models" / "__init__.py": '"""Models, one per module."""\n',
+        folder / "pages" / "__init__.py": '"""Pages, one per module."""\n',
         _tests(name) / "__init__.py": '"""Tests of the $domain domain."""\n',
     }
     _write(files, domain=name)
@@ -319,11 +337,19 @@ def _new_domain(name: str) -> None:
     console.print(f"{registered} (added {name.upper()} to DOMAINS)", soft_wrap=True)
 
 
-def _checked(name: str) -> str:
+def _checked(name: str, code: str) -> str:
+    """Return a name if it can be that of a module, and in upper case of a constant in some code."""
     if not _NAME.fullmatch(name):
         raise LakehouseError(
             f"{name!r} is not a valid name; start with a letter and use a to z, digits and _, such "
             "as store_sales."
+        )
+    if keyword.iskeyword(name):
+        raise LakehouseError(f"{name} is a keyword of Python; choose another name.")
+    if re.search(rf"\b{name.upper()}\b", code):
+        raise LakehouseError(
+            f"{name} cannot be used, because {name.upper()} already exists in the same module; "
+            "choose another name."
         )
     return name
 

@@ -21,6 +21,7 @@ from rich.progress import (
 
 from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.text import counted
 
 if TYPE_CHECKING:
     from lakehouse_assets.orchestration.planning import PlannedRun
@@ -182,7 +183,8 @@ def replay(
     after = count_quarantined(lake, found, chosen)
     where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
     console.print(
-        f"{before:,} rows of {dataset} ({where}) were quarantined, {after:,} still are.",
+        f"{counted(before, 'row')} of {dataset} ({where}) {'was' if before == 1 else 'were'} "
+        f"quarantined; {after:,} still {'is' if after == 1 else 'are'}.",
         soft_wrap=True,
     )
     end(summary)

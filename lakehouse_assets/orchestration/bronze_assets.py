@@ -30,7 +30,7 @@ from lakehouse_assets.orchestration.table_assets import asset_attributes
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
-from lakehouse_assets.text import visible
+from lakehouse_assets.text import counted, visible
 
 CONSERVED = Check(
     "delivered_rows_are_conserved",
@@ -174,7 +174,11 @@ def _reasons(
 
 
 def _read_well(files: int, kept: int) -> str:
-    read = f"All {files} files were read."
+    which, were = "All " if files != 1 else "", "were" if files != 1 else "was"
     if not kept:
-        return read
-    return f"All {files} new or changed files were read; {kept} others are unchanged."
+        return f"{which}{counted(files, 'file')} {were} read."
+    are = "are" if kept != 1 else "is"
+    return (
+        f"{which}{counted(files, 'new or changed file')} {were} read; {counted(kept, 'other')} "
+        f"{are} unchanged."
+    )

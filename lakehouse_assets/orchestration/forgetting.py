@@ -48,6 +48,7 @@ from lakehouse_assets.ml.decisions import versions_of
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.jobs import DAILY, MONTHLY, QUALITY, job_name, job_that_loads
 from lakehouse_assets.orchestration.planning import PlannedRun
+from lakehouse_assets.text import counted
 
 if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
@@ -225,7 +226,7 @@ def conclude(lake: Lake, request: Request, *, now: bool) -> Receipt:
     assert lake.files is not None  # noqa: S101 - `request_of` has refused such a lake
     left = remaining(lake, request)
     if left:
-        tables = ", ".join(f"{name} ({rows} rows)" for name, rows in left.items())
+        tables = ", ".join(f"{name} ({counted(rows, 'row')})" for name, rows in left.items())
         raise LakehouseError(
             f"Some tables still hold the person's records: {tables}. Correct what failed above, "
             "and run the same command again."

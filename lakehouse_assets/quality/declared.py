@@ -9,6 +9,7 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
 from lakehouse_assets.quality.checks import Check, Finding
+from lakehouse_assets.text import counted
 
 
 def declared_checks(table: Table) -> list[Check]:
@@ -41,12 +42,12 @@ def check_declared(
     part = table.partition.column if table.partition else None
     wanted = {*table.keys, *(name for r in table.references for name in r.columns)}
     rows = lake.read(table, selection, columns=sorted(wanted | ({part} if part else set())))
-    counted = F.count(F.lit(1)).alias("rows_of_key")
+    number_of_rows = F.count(F.lit(1)).alias("rows_of_key")
     if part is None or part in table.keys:
-        repeated = rows.groupBy(*table.keys).agg(counted)
+        repeated = rows.groupBy(*table.keys).agg(number_of_rows)
     else:
         # A key that occurs in two partitions counts as a failure of the later one.
-        repeated = rows.groupBy(*table.keys).agg(counted, F.max(part).alias(part))
+        repeated = rows.groupBy(*table.keys).agg(number_of_rows, F.max(part).alias(part))
     orphans = [
         _orphans(lake, table, rows, reference, parent_selection) for reference in table.references
     ]
@@ -54,12 +55,12 @@ def check_declared(
     keys, *references = declared_checks(table)
     number, *numbers = _counts(lake, frames, part)
     total = sum(number.values())
-    yield Finding(
-        keys, f"{total:,} keys occur more than once.", number, numbers={"repeated_keys": total}
-    )
+    text = f"{counted(total, 'key')} {'occurs' if total == 1 else 'occur'} more than once."
+    yield Finding(keys, text, number, numbers={"repeated_keys": total})
     for check, reference, lost in zip(references, table.references, numbers, strict=True):
         total = sum(lost.values())
-        text = f"{total:,} rows have no match in {reference.to_table}."
+        have = "has" if total == 1 else "have"
+        text = f"{counted(total, 'row')} {have} no match in {reference.to_table}."
         yield Finding(check, text, lost, numbers={"rows_without_parent": total})
 
 

@@ -11,6 +11,7 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Selection
 from lakehouse_assets.quality.checks import Check, Finding
+from lakehouse_assets.text import counted
 
 # A join that multiplies or loses rows changes the sums.
 TOTALS_ARE_KEPT = Check(
@@ -48,13 +49,14 @@ def check_rule(rule: gold.Check, lake: Lake, broken: Mapping[date, DataFrame]) -
     rows = {row["day"]: row for row in lake.engine.rows(lake.engine.union(counts))}
     found = {day: int(row["n"]) for day, row in rows.items()}
     number = sum(found.values())
-    description = f"{number:,} rows break the rule."
+    description = f"{counted(number, 'row')} {_breaks(number)} the rule."
     worth: dict[str, str] = {}
     if rule.amount and rows:
         last = max(rows)
         worth = {rule.amount: str(rows[last]["amount"] or 0)}
         description = (
-            f"{found[last]:,} rows of {last} break the rule: {rule.amount} {worth[rule.amount]}."
+            f"{counted(found[last], 'row')} of {last} {_breaks(found[last])} the rule: "
+            f"{rule.amount} {worth[rule.amount]}."
         )
     return Finding(
         rule_check(rule),
@@ -62,6 +64,10 @@ def check_rule(rule: gold.Check, lake: Lake, broken: Mapping[date, DataFrame]) -
         {day: n for day, n in found.items() if n},
         numbers={"failing_rows": number, **worth},
     )
+
+
+def _breaks(rows: int) -> str:
+    return "breaks" if rows == 1 else "break"
 
 
 def check_totals(

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from lakehouse_assets.catalog.datasets import Dataset, LossLimit
 from lakehouse_assets.quality.checks import Check, Finding
-from lakehouse_assets.text import visible
+from lakehouse_assets.text import counted, visible
 
 Verb: TypeAlias = Literal["rejected", "quarantined"]
 _SHOWN = 5
@@ -89,6 +89,6 @@ def _sentence(day: date, loss: Loss, verb: str, reasons: Sequence[tuple[str, int
         share = loss.lost / loss.records
         parts.append(f"{loss.lost:,} of {loss.records:,} records ({share:.0%}) {verb}")
     if loss.refused:
-        parts.append(f"{loss.refused:,} file{'s' * (loss.refused != 1)} refused")
+        parts.append(f"{counted(loss.refused, 'file')} refused")
     because = ", ".join(f"{reason} ({count:,})" for reason, count in reasons)
     return f"{day} {' and '.join(parts)}" + (f": {because}" if because else "")

@@ -16,7 +16,7 @@ from lakehouse_assets.engine.duckdb_query import Query
 from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.snapshot import Snapshot, snapshot_of
-from lakehouse_assets.lake.views import views
+from lakehouse_assets.lake.views import View, views
 from lakehouse_assets.query import policy
 from lakehouse_assets.query.audit import Asked, Reader
 from lakehouse_assets.query.catalog_answers import catalog_rows
@@ -393,12 +393,24 @@ def _explained(
         named = [named.view for named in statement.names.values()]
         columns = {name for view in named for name in view.columns}
         tables = ", ".join(sorted({view.name for view in named}))
-        close = did_you_mean(error.column, columns) or "."
+        close = _delivered_as(error.column, named, lake) or did_you_mean(error.column, columns)
         first = min(view.name for view in named)
         return QueryError(
-            f'No column is called {error.column} in {tables}{close} "describe {first}" lists '
-            "its columns.",
+            f'No column is called {error.column} in {tables}{close or "."} "describe {first}" '
+            "lists its columns.",
             column=error.column,
             sqlstate="42703",
         )
     return error
+
+
+def _delivered_as(name: str, named: Sequence[View], lake: Lake) -> str:
+    """Return the delivered name of a silver column if a quarantine table is asked for it."""
+    for view in named:
+        silver, suffix, _ = view.table.full_name.rpartition("_quarantine")
+        typed = views(lake.registry).get(silver) if suffix else None
+        column = typed.columns.get(name.lower()) if typed else None
+        source = typed.table.column(column).source if typed and column else None
+        if source in view.columns:
+            return f"; quarantined rows have the delivered names, so write {source}."
+    return ""

@@ -12,6 +12,7 @@ from lakehouse_assets.catalog.sources import SourceTable
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.dialects import Kind, kind_of
+from lakehouse_assets.text import counted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -95,7 +96,9 @@ class LookUp:
             )
         if self.without_cursor:
             sentences.append(
-                f"{self.without_cursor} rows have no cursor value; copy them with --full."
+                f"{counted(self.without_cursor, 'row')} "
+                f"{'has' if self.without_cursor == 1 else 'have'} no cursor value; a copy with "
+                "--full includes all rows."
             )
         return sentences
 

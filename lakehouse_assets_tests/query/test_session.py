@@ -14,6 +14,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse_assets.catalog.access import Access, Mask, RowFilter, TableAccess
+from lakehouse_assets.catalog.datasets import Dataset, Field, dataset_tables
 from lakehouse_assets.catalog.registry import Column, PartitionColumn
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.errors import LakehouseError, QueryError
@@ -167,6 +168,33 @@ def test_what_is_to_be_written_instead_runs(sessions: Sessions) -> None:
         for call in instead.split(" or "):
             query = f"select {call} from (select {given})"  # noqa: S608
             assert sessions.open(guarded=True).run(query).rows.read_all().num_rows == 1
+
+
+def test_quarantined_rows_are_asked_for_by_their_delivered_names(tmp_path: Path) -> None:
+    feed = Dataset(
+        domain="shop", name="rides", grain="day", description="Rides.", owner="team:test",
+        rows="Rides.", key="ride",
+        columns=(Field("ride", "string", "Its number.", "Fahrt", need="required"),),
+    )  # fmt: skip
+    tables = dataset_tables(feed)
+    lake = make_lake(tmp_path, *tables, engine=start_engine("duckdb"))
+    quarantine = tables[-1]
+    nothing = lake.engine.from_arrow(arrow_schema(quarantine).empty_table())
+    assert quarantine.partition is not None
+    lake.write(quarantine, nothing, between(quarantine.partition, day(1), day(2)), COMMIT)
+    sessions = Sessions(lake)
+    assert rows(sessions, "select fahrt from silver_rides_quarantine") == []
+    for asked, said in (
+        ("ride", "; quarantined rows have the delivered names, so write fahrt. "),
+        ("farht", "; did you mean fahrt? "),
+    ):
+        with pytest.raises(QueryError) as caught:
+            rows(sessions, f"select {asked} from silver_rides_quarantine")  # noqa: S608
+        assert str(caught.value) == (
+            f"No column is called {asked} in silver_rides_quarantine{said}"
+            '"describe silver_rides_quarantine" lists its columns.'
+        )
+    sessions.close()
 
 
 def test_columns_are_known_before_a_statement_runs(sessions: Sessions) -> None:

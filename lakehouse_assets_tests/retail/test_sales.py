@@ -198,6 +198,8 @@ def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None
     broken = check_rule(rule, lake, frames)
     assert (broken.passed, broken.check.blocking) == (False, True)
     assert broken.description == "3 rows break the rule."
+    march = {date(2021, 3, 1): frames[date(2021, 3, 1)]}
+    assert check_rule(rule, lake, march).description == "1 row breaks the rule."
     assert broken.metadata["by_partition"] == {
         "2021-01-01": {"failing": 2}, "2021-03-01": {"failing": 1},
     }  # fmt: skip
@@ -339,8 +341,8 @@ def test_both_channels_are_one_fact(shop: tuple[House, RunSummary]) -> None:
     assert {row["product_key"] for row in rows} == products.keys()
     # An unknown store and customer are told, and what was sold stays.
     failed = {(w.table, w.check): w.description for w in outcome.warnings}
-    assert failed["fact_sales", "store_is_in_dim_stores"] == "1 rows have no match in dim_stores."
-    assert failed["fact_sales", "customer_id_is_in_dim_retail_customers"].startswith("1 rows")
+    assert failed["fact_sales", "store_is_in_dim_stores"] == "1 row has no match in dim_stores."
+    assert failed["fact_sales", "customer_id_is_in_dim_retail_customers"].startswith("1 row has")
 
 
 def test_customers_stay_known_in_months_without_a_snapshot(shop: tuple[House, RunSummary]) -> None:

@@ -59,7 +59,9 @@ def test_later_copies_take_what_changed_since_and_a_little_before(database, zone
     # SQLite's moments are text, for which there is no little before.
     late = [] if database.kind == "sqlite" else [("30", "late")]
     assert [(row[0], row[7]) for row in news] == [*late, ("40", "changed"), ("45", "")]
-    assert second.look_up.findings == ["1 rows have no cursor value; copy them with --full."]
+    assert second.look_up.findings == [
+        "1 row has no cursor value; a copy with --full includes all rows."
+    ]
     assert copied(zone, database, source, STILL_LATER, full=True).rows == 6
     assert len(zone.files(ORDERS)) == 3
 
