@@ -199,7 +199,7 @@ def test_a_fit_is_judged_by_devices_that_it_has_not_seen(wear: pa.Table) -> None
     assert metrics["ece"] < 0.05
     few = wear.filter(pc.is_in(wear["device_id"], pa.array(["W001", "W002"])))
     with pytest.raises(
-        CannotFitError, match=r"2 device\(s\) ran until they failed; provide at least"
+        CannotFitError, match=r"2 device\(s\) that ran until they failed; provide at least"
     ):
         fit(few, settings)
 
