@@ -38,7 +38,7 @@ def whole(rows: Any, loaded_at: Any) -> Any:
 @pytest.mark.parametrize(
     ("declared", "fault"),
     [
-        ((MONTHLY, rule, {}), "take month, rows, its reads are "),
+        ((MONTHLY, rule, {}), "take month, rows, but its reads are "),
         ((MONTHLY, rule, {"rows": WHOLE, "other": WHOLE}), "its reads are other, rows"),
         ((WHOLE, rule, {"rows": WHOLE}), "take month, rows"),
         ((MONTHLY, of_day, {"rows": WHOLE}), "take day, rows"),

@@ -48,7 +48,7 @@ def declared(*grants: Grant, name: str = "guest") -> dict[str, Any]:
     [
         (Role("Guest", "", ()), "needs another name"),
         (Role("owner", "", ()), "needs another name"),
-        (Role("guest", "", (Grant(("member",)),)), "no table; did you mean club.members"),
+        (Role("guest", "", (Grant(("member",)),)), "not a table; did you mean club.members"),
         (Role("guest", "", (Grant(("members",)), Grant(("m*",)))), "granted club.members twice"),
         (Role("guest", "", (Grant(("members",), masks={"mial": NULL}),)), "did you mean mail?"),
         (Role("guest", "", (Grant(("members",), masks={"age": HASH}),)), "mask hash for club"),
