@@ -225,7 +225,7 @@ def test_the_default_is_what_the_place_is_set_up_for(monkeypatch, variables, has
         ({"kind": "workload_identity"}, "token_file", "no token_file.*AZURE_FEDERATED_TOKEN_FILE"),
         (
             {"kind": "workload_identity", "token_file": "/no/such"}, "token_file",
-            "token_file /no/such does not exist",
+            "/no/such of the identity.s token_file does not exist",
         ),
         (
             {"kind": "service_principal_certificate"}, "certificate_file",
