@@ -65,7 +65,7 @@ def test_a_second_reader_of_the_same_group_is_fenced(broker: Broker, tmp_path: P
     sources = [source_at(broker.address) for _ in range(2)]
     first, second = (Ingest(stream_of("fenced"), source, lake, "test") for source in sources)
     assert first.cycle(20, most=10).events == 10 * DEVICES
-    with pytest.raises(FencedError, match="Let only one process read a stream"):
+    with pytest.raises(FencedError, match="Only one process may read a stream"):
         second.cycle(20, most=20)
     for source in sources:
         source.close()
