@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -234,9 +235,8 @@ def test_the_devcontainer_is_read() -> None:
     assert config["remoteUser"] != "root"
 
 
-def test_the_instance_of_the_chart_is_as_dagster_wants_it() -> None:
-    from dagster._config import process_config, resolve_to_config_type
-    from dagster._core.instance.config import dagster_instance_config_schema
+def test_the_instance_of_the_chart_is_as_dagster_wants_it(tmp_path: Path) -> None:
+    import dagster as dg
     from dagster_k8s.container_context import K8sContainerContext
 
     pools, runs = HELM["concurrency"]["pools"], HELM["concurrency"]["runs"]
@@ -247,9 +247,9 @@ def test_the_instance_of_the_chart_is_as_dagster_wants_it() -> None:
             "runs": {"max_concurrent_runs": runs["maxConcurrentRuns"]},
         },
     }
-    schema = resolve_to_config_type(dagster_instance_config_schema())
-    result = process_config(schema, instance)
-    assert result.success, result.errors
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(instance), "utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as started:
+        assert started.get_settings("concurrency") == instance["concurrency"]
     # As on one machine, but for the number of runs.
     one = yaml.safe_load((DEPLOY / "dagster.yaml").read_text("utf-8"))
     assert one["concurrency"]["pools"] == instance["concurrency"]["pools"]
