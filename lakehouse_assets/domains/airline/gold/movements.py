@@ -13,7 +13,7 @@ from lakehouse_assets.domains.airline.gold.segments import (
     GOLD_CUSTOMER_SEGMENTS_ML,
     GOLD_SEGMENT_SUMMARY,
 )
-from lakehouse_assets.domains.airline.gold.value import AT_RISK_STATUS, RECENCY
+from lakehouse_assets.domains.airline.gold.value import AT_RISK_STATUS, RECENCY, SPEND
 from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -80,13 +80,7 @@ GOLD_NEWLY_AT_RISK = gold(
     references=(same_month(("customer_key",), "dim_customers"),),
     measures=(
         Measure("members", "count(*)", "count", "semi_additive", "Members who are newly at risk."),
-        Measure(
-            "spend",
-            "sum(total_spent)",
-            CURRENCY,
-            "semi_additive",
-            "Total of completed purchases so far.",
-        ),
+        SPEND,
         Measure(
             "average_days_since_flight",
             "avg(days_since_last_flight)",

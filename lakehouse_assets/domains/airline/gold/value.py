@@ -33,6 +33,9 @@ POINTS = Column(
     "total_loyalty_points", "bigint", "All points earned in the two-year window.", False, "points"
 )
 RECENCY = Column("days_since_last_flight", "bigint", DAYS_TO_END, False, "days")
+SPEND = Measure(
+    "spend", "sum(total_spent)", CURRENCY, "semi_additive", "Total of completed purchases so far."
+)
 
 FACT_FLIGHTS = gold(
     "fact_flights",
@@ -155,13 +158,7 @@ KPI_CUSTOMER_VALUE = gold(
         Measure(
             "members", "count(*)", "count", "semi_additive", "Members at the end of the month."
         ),
-        Measure(
-            "spend",
-            "sum(total_spent)",
-            CURRENCY,
-            "semi_additive",
-            "Total of completed purchases so far.",
-        ),
+        SPEND,
         Measure("flown", "sum(total_flights)", "count", "semi_additive", "Flights of all members."),
         Measure(
             "spend_per_member",
