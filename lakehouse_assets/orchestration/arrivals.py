@@ -16,6 +16,7 @@ from lakehouse_assets.clock import following
 from lakehouse_assets.ingest.landing import LandedFile, content_of, files_in
 from lakehouse_assets.ingest.reader import by_partition
 from lakehouse_assets.orchestration.partitions import LONGEST_SPAN
+from lakehouse_assets.text import counted
 
 # A file unchanged for this long is complete; a younger one must be seen unchanged in two listings.
 SETTLED_AFTER = timedelta(seconds=30)
@@ -131,7 +132,7 @@ def arrivals(
             continue
         listed, loaded = files_in(content), files_in(load.content)
         if (load.is_complete or not members) and listed < loaded:
-            gone = f"{len(loaded - listed)} of {len(loaded)} files of {partition}"
+            gone = f"{len(loaded - listed)} of {counted(len(loaded), 'file')} of {partition}"
             deleted[partition] = gone
             continue
         fresh = [file for file in members if _is_young(file, now)]

@@ -62,8 +62,8 @@ def typed_rows(feed: Feed, engine: Engine, bronze: DataFrame) -> DataFrame:
     declared = {flag.name for flag in feed.flags}
     if found != declared:
         raise LakehouseError(
-            f"The flags of {feed.path} are {', '.join(sorted(found))} where "
-            f"{', '.join(sorted(declared))} are declared; declare each flag with its check."
+            f"The rule of {feed.path} computes the flags {', '.join(sorted(found)) or 'none'}, but "
+            f"its declaration lists {', '.join(sorted(declared)) or 'none'}; list each of them."
         )
     staged = v.staged(typed)
     held = {name: condition for c in read for name, condition in _reported(feed, c)}

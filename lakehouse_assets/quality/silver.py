@@ -47,6 +47,7 @@ from lakehouse_assets.quality.late import (
     misclassified_days,
 )
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
+from lakehouse_assets.text import counted
 
 VERSION = "version"
 _REASONS = 3
@@ -249,7 +250,7 @@ def check_silver(
         number, total = sum(failing.values()), sum(rows.values())
         yield Finding(
             _expectation_check(expectation),
-            f"{number:,} of {total:,} rows fail: {done[expectation.action]}.",
+            f"{number:,} of {counted(total, 'row')} failed: {done[expectation.action]}.",
             failing,
             rows,
             {"failing_rows": number, "rows": total, "action": expectation.action},

@@ -31,6 +31,7 @@ from lakehouse_assets.sources.connection import Source
 from lakehouse_assets.sources.copy_state import CopyState, OpenCopy, recall, remember
 from lakehouse_assets.sources.lookup import CursorValue, LookUp, Window, look_up
 from lakehouse_assets.sources.streams import rows_of, state_of
+from lakehouse_assets.text import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,8 +86,8 @@ class CopyResult:
             return sentences
         return [
             *sentences,
-            f"{self.look_up.waiting:,} rows were expected and {self.rows:,} were copied. If nobody "
-            "wrote to the table in the meantime, copy it again with --full.",
+            f"Expected to copy {counted(self.look_up.waiting, 'row')}, but copied {self.rows:,}. "
+            "If nobody wrote to the table in the meantime, copy it again with --full.",
         ]
 
 

@@ -139,7 +139,7 @@ def test_deleted_files_are_told_and_run_nothing():
     found = compare(listing[:1], before)
     assert due(found) == []
     assert [*found.deleted.values()] == [
-        "1 of 2 files of 2014-03-01", "1 of 1 files of 2014-03-02",
+        "1 of 2 files of 2014-03-01", "1 of 1 file of 2014-03-02",
     ]  # fmt: skip
     # One is gone and another one has changed: that is a change.
     changed = [landed("2014-03-01", version="2"), landed("2014-03-02")]

@@ -157,7 +157,7 @@ def test_a_deleted_file_is_recorded_and_its_rows_stay(caretaker: Caretaker) -> N
     assert not result.run_requests
     (event,) = result.asset_events
     assert event.asset_key == dg.AssetKey(bronze_table(TRANSACTIONS).key)
-    assert event.metadata["deleted_files"].value == [f"1 of 1 files of {day(3)}"]
+    assert event.metadata["deleted_files"].value == [f"1 of 1 file of {day(3)}"]
     again = caretaker.tick("deliveries")
     assert not again.asset_events
     assert "The tables are unchanged" in str(again.skip_reason)

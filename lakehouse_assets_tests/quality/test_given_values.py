@@ -95,11 +95,13 @@ def test_a_flag_that_is_not_declared_is_refused(engine: Engine) -> None:
     made_up = replace(
         STORE_SALES, rule=lambda rows, _: rows.withColumn("flag_made_up", F.lit(True))
     )
-    with pytest.raises(LakehouseError, match="made_up where  are declared; declare each flag"):
+    with pytest.raises(LakehouseError, match="flags made_up, but its declaration lists none; list"):
         typed_rows(made_up, engine, bronze(engine, STORE_SALES, [samples.SALE]))
 
 
-def test_decimal_commas_are_read_strictly(engine: Engine) -> None:
+@pytest.mark.parametrize("name", ["engine", "spark_engine"])
+def test_decimal_commas_are_read_strictly(name: str, request: pytest.FixtureRequest) -> None:
+    engine: Engine = request.getfixturevalue(name)
     german = replace(STORE_SALES, decimal_comma=True)
     prices = {
         "1.234,56": "1234.56", "1234,56": "1234.56", "0,5": "0.5", "-7,": "-7", "42": "42",

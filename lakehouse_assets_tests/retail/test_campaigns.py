@@ -353,9 +353,9 @@ def delivered(new_house: Callable[..., House]) -> House:
     outcome = house.run(CAMPAIGNS)
     assert outcome.errors == []
     warned = {(w.check, w.description) for w in outcome.warnings if w.table == "silver_campaigns"}
-    assert ("region_fits_country", "1 of 13 rows fail: kept and reported.") in warned
-    assert ("campaign_numbers_agree", "1 of 13 rows fail: kept and reported.") in warned
-    assert ("country_is_known", "2 of 13 rows fail: kept and reported.") in warned
+    assert ("region_fits_country", "1 of 13 rows failed: kept and reported.") in warned
+    assert ("campaign_numbers_agree", "1 of 13 rows failed: kept and reported.") in warned
+    assert ("country_is_known", "2 of 13 rows failed: kept and reported.") in warned
     return house
 
 

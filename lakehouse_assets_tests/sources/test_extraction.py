@@ -350,7 +350,7 @@ def test_rows_that_do_not_come_are_told(database, zone, monkeypatch):
 
     monkeypatch.setattr(extraction, "rows_of", thief)
     assert copied(zone, database).findings == [
-        "2 rows were expected and 1 were copied. If nobody wrote to the table in the meantime, "
+        "Expected to copy 2 rows, but copied 1. If nobody wrote to the table in the meantime, "
         "copy it again with --full."
     ]
 
