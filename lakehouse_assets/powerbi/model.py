@@ -54,8 +54,6 @@ class ModelColumn:
         summarize: Default aggregation in visuals: `none`, `sum` or `average`.
         folder: Display folder, or None.
         category: Data category, such as `City`, or None.
-        sort_by: Name of the column that orders its values, or None.
-        key: Whether it is the key of the date table.
         synonyms: Other words for it, from the glossary.
     """
 
@@ -66,8 +64,6 @@ class ModelColumn:
     summarize: str
     folder: str | None
     category: str | None
-    sort_by: str | None
-    key: bool
     synonyms: tuple[str, ...]
 
 
@@ -104,7 +100,6 @@ class ModelTable:
         history: Whether it has every partition of a table whose plain name means the latest one.
         columns: Its columns, in order.
         measures: Its measures.
-        dates: Whether it is the date table.
     """
 
     name: str
@@ -112,12 +107,16 @@ class ModelTable:
     history: bool
     columns: tuple[ModelColumn, ...]
     measures: tuple[ModelMeasure, ...]
-    dates: bool
 
     @property
     def latest_only(self) -> bool:
         """Whether only the latest partition of the stored table is in the model."""
         return self.table.holds_states and not self.history
+
+    @property
+    def dates(self) -> bool:
+        """Whether it is the date table."""
+        return _is_calendar(self.table)
 
 
 @dataclass(frozen=True)
@@ -287,12 +286,11 @@ def model_of(
     hidden |= {(r.to_table, r.to_column) for r in relations if r.to_column.endswith("_key")}
     tables = []
     for (table, history), name in named.items():
-        dates = _is_calendar(table)
         columns = tuple(
-            _column(table, c, (name, c.name) in hidden, dates, synonyms.get((table, c.name), ()))
+            _column(table, c, (name, c.name) in hidden, synonyms.get((table, c.name), ()))
             for c in table.columns
         )
-        tables.append(ModelTable(name, table, history, columns, measures[name], dates))
+        tables.append(ModelTable(name, table, history, columns, measures[name]))
     permitted = tuple(
         _role(access, tables, {r.to_table for r in relations})
         for access in roles
@@ -526,7 +524,7 @@ def data_type(column: Column) -> str:
 
 
 def _column(
-    table: Table, column: Column, related: bool, dates: bool, synonyms: tuple[str, ...]
+    table: Table, column: Column, related: bool, synonyms: tuple[str, ...]
 ) -> ModelColumn:
     technical = column.name in {"load_timestamp", "inputs_digest"}
     number = column.decimal is not None or column.type in {*_INTEGERS, "double"}
@@ -541,10 +539,9 @@ def _column(
     elif kind == "dateTime":
         shown = "yyyy-mm-dd" if column.type == "date" else "yyyy-mm-dd hh:nn:ss"
     folder = _FOLDERS.get(column.pii or "")
-    if folder is None and kind == "dateTime" and not dates:
+    if folder is None and kind == "dateTime" and not _is_calendar(table):
         folder = "Dates"
     return ModelColumn(
         column, related or technical, kind, shown, summarize, folder,
-        _PLACES.get(column.name), column.sort_by, dates and column.name in table.keys,
-        synonyms,
+        _PLACES.get(column.name), synonyms,
     )  # fmt: skip

@@ -70,9 +70,9 @@ def projects(
             registry, domain, computed=computed, pages=own, roles=roles,
             synonyms=_synonyms(registry, terms),
         )  # fmt: skip
-        report = report_of(registry, model, own)
-        files = files_of(model, registry, source, report.files)
-        yield Project(model, tuple(own), files, (*model.left_out, *report.left_out))
+        report, left_out = report_of(registry, model, own)
+        files = files_of(model, registry, source, report)
+        yield Project(model, tuple(own), files, (*model.left_out, *left_out))
 
 
 def _synonyms(

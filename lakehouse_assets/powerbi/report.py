@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lakehouse_assets.catalog.pages import Page, Source, Visual, has_dimension, resolve, words
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.powerbi.files import SCHEMAS, as_json, short
 from lakehouse_assets.powerbi.model import Model, ModelTable, table_on
-from lakehouse_assets.powerbi.visuals import FIELD_ROLES, MERGED, SHOWN
+from lakehouse_assets.powerbi.visuals import SHOWN
 
 WIDTH, _MARGIN, _GAP, _TITLE, _SLICER = 1280, 24, 12, 64, 64
 _HEIGHTS = {"small": 220, "medium": 300, "tall": 420}
@@ -60,37 +60,31 @@ class _Field:
         return found | ({"active": True} if active and self.kind == "Column" else {})
 
 
-@dataclass
-class Report:
-    """A report of some pages.
-
-    Attributes:
-        files: Its files by path; empty if it has no page.
-        left_out: Visuals and slicers that it lacks, with the reasons.
-    """
-
-    files: dict[str, str] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-
-
-def report_of(registry: Registry, model: Model, pages: Sequence[Page]) -> Report:
-    """Return the report that shows pages of a model.
+def report_of(
+    registry: Registry, model: Model, pages: Sequence[Page]
+) -> tuple[dict[str, str], list[str]]:
+    """Make the report that shows pages of a model.
 
     Args:
         registry: All tables.
         model: The model.
         pages: The pages, in order.
+
+    Returns:
+        Its files by path, none if it has no page; and the visuals and slicers that it lacks, with
+        the reasons.
     """
-    report = Report()
+    files: dict[str, str] = {}
+    left_out: list[str] = []
     names = []
     for page in pages:
-        made = _PageWriter(registry, model, page, report.left_out)
+        made = _PageWriter(registry, model, page, left_out)
         visuals = list(made.visuals())
         if not visuals:
             continue
         name = short(model.domain, "page", page.name)
         names.append(name)
-        report.files[f"definition/pages/{name}/page.json"] = as_json(
+        files[f"definition/pages/{name}/page.json"] = as_json(
             {
                 "$schema": f"{_DEFINITION}/page/2.1.0/schema.json",
                 "name": name,
@@ -102,10 +96,10 @@ def report_of(registry: Registry, model: Model, pages: Sequence[Page]) -> Report
         )
         for visual in visuals:
             path = f"definition/pages/{name}/visuals/{visual['name']}/visual.json"
-            report.files[path] = as_json(visual)
+            files[path] = as_json(visual)
     if names:
-        report.files |= _frame(names)
-    return report
+        files |= _frame(names)
+    return files, left_out
 
 
 def _frame(names: Sequence[str]) -> dict[str, str]:
@@ -344,15 +338,17 @@ class _PageWriter:
             fields["Series"] = [self._dimension(source, visual.series)]
         if visual.target and shown.target:
             fields[shown.target] = [self._dimension(source, visual.target[0])]
-        state: dict[str, _Json] = {}
-        for role, given in fields.items():
-            takes = FIELD_ROLES[shown.visual][role].takes
-            projections = state.setdefault(MERGED.get(role, role), {"projections": []})
-            for number, one in enumerate(given):
-                if takes == "number":
-                    one = replace(one, kind="Average")
-                active = not (visual.drill and role == "Category" and number)
-                projections["projections"].append(one.projection(active=active))
+        for role in shown.numbers:
+            fields[role] = [replace(one, kind="Average") for one in fields[role]]
+        state = {
+            role: {
+                "projections": [
+                    one.projection(active=not (visual.drill and role == "Category" and number))
+                    for number, one in enumerate(given)
+                ]
+            }
+            for role, given in fields.items()
+        }
         query: _Json = {"queryState": state}
         by = (
             measures[:1] if visual.sort == "measure" and visual.kind not in {"line", "area"} else []

@@ -54,6 +54,12 @@ def files_of(model: Model, registry: Registry, source: RowSource) -> dict[str, s
     return files
 
 
+def _properties(depth: int, **given: str | None) -> list[str]:
+    """Return the lines of properties; None leaves one out."""
+    indent = "\t" * depth
+    return [f"{indent}{name}: {text}" for name, text in given.items() if text is not None]
+
+
 def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
@@ -140,7 +146,7 @@ def _table(model: Model, table: ModelTable, registry: Registry, source: RowSourc
             f"\t\tlineageTag: {_measure_tag(model, table, measure)}",
         ]
     for column in table.columns:
-        name = column.column.name
+        name, sort_by = column.column.name, column.column.sort_by
         unit = f" Unit: {column.column.unit}." if column.column.unit else ""
         lines += [
             "",
@@ -148,14 +154,17 @@ def _table(model: Model, table: ModelTable, registry: Registry, source: RowSourc
             f"\tcolumn {quoted(name)}",
             f"\t\tdataType: {column.data_type}",
             *["\t\tisHidden"] * column.hidden,
-            *["\t\tisKey"] * column.key,
-            *([f"\t\tformatString: {value(column.format)}"] if column.format else []),
-            *([f"\t\tdisplayFolder: {column.folder}"] if column.folder else []),
-            *([f"\t\tdataCategory: {column.category}"] if column.category else []),
-            f"\t\tlineageTag: {tag(model.domain, table.name, 'column', name)}",
-            f"\t\tsummarizeBy: {column.summarize}",
-            f"\t\tsourceColumn: {value(name)}",
-            *([f"\t\tsortByColumn: {quoted(column.sort_by)}"] if column.sort_by else []),
+            *["\t\tisKey"] * (table.dates and name in table.table.keys),
+            *_properties(
+                2,
+                formatString=column.format and value(column.format),
+                displayFolder=column.folder,
+                dataCategory=column.category,
+                lineageTag=tag(model.domain, table.name, "column", name),
+                summarizeBy=column.summarize,
+                sourceColumn=value(name),
+                sortByColumn=sort_by and quoted(sort_by),
+            ),
             "",
             "\t\tannotation SummarizationSetBy = User",
             *(["", "\t\tannotation UnderlyingDateTimeDataType = Date"]
