@@ -9,8 +9,9 @@ import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import flight
@@ -37,31 +38,28 @@ _ACTIONS = {
     "ClosePreparedStatement": "Closes a prepared statement.",
 }
 _TEXT, _NUMBER = pa.string(), pa.int32()
+# Columns of metadata that are no texts.
+_KINDS = {"key_sequence": _NUMBER, "update_rule": pa.uint8(), "delete_rule": pa.uint8()}
 
 
-def _schema(*fields: tuple[str, Any, bool]) -> pa.Schema:
-    return pa.schema([pa.field(name, kind, nullable=null) for name, kind, null in fields])
+def _schema(columns: str) -> pa.Schema:
+    """Return the schema of names between blanks; `?` marks a column that may be null."""
+    named = [(name.removesuffix("?"), name.endswith("?")) for name in columns.split()]
+    return pa.schema([pa.field(n, _KINDS.get(n, _TEXT), nullable=null) for n, null in named])
 
 
-_CATALOGS = _schema(("catalog_name", _TEXT, False))
-_SCHEMAS = _schema(("catalog_name", _TEXT, True), ("db_schema_name", _TEXT, False))
-_TABLES = _schema(
-    ("catalog_name", _TEXT, True), ("db_schema_name", _TEXT, True), ("table_name", _TEXT, False),
-    ("table_type", _TEXT, False),
-)  # fmt: skip
-_TABLE_TYPES = _schema(("table_type", _TEXT, False))
+_CATALOGS = _schema("catalog_name")
+_SCHEMAS = _schema("catalog_name? db_schema_name")
+_TABLES = _schema("catalog_name? db_schema_name? table_name table_type")
+_TABLE_TYPES = _schema("table_type")
 _PRIMARY_KEYS = _schema(
-    ("catalog_name", _TEXT, True), ("db_schema_name", _TEXT, True), ("table_name", _TEXT, False),
-    ("column_name", _TEXT, False), ("key_sequence", _NUMBER, False), ("key_name", _TEXT, True),
-)  # fmt: skip
+    "catalog_name? db_schema_name? table_name column_name key_sequence key_name?"
+)
 _FOREIGN_KEYS = _schema(
-    ("pk_catalog_name", _TEXT, True), ("pk_db_schema_name", _TEXT, True),
-    ("pk_table_name", _TEXT, False), ("pk_column_name", _TEXT, False),
-    ("fk_catalog_name", _TEXT, True), ("fk_db_schema_name", _TEXT, True),
-    ("fk_table_name", _TEXT, False), ("fk_column_name", _TEXT, False),
-    ("key_sequence", _NUMBER, False), ("fk_key_name", _TEXT, True), ("pk_key_name", _TEXT, True),
-    ("update_rule", pa.uint8(), False), ("delete_rule", pa.uint8(), False),
-)  # fmt: skip
+    "pk_catalog_name? pk_db_schema_name? pk_table_name pk_column_name "
+    "fk_catalog_name? fk_db_schema_name? fk_table_name fk_column_name "
+    "key_sequence fk_key_name? pk_key_name? update_rule delete_rule"
+)
 _INFO_VALUES = pa.dense_union(
     [
         pa.field("string_value", _TEXT), pa.field("bool_value", pa.bool_()),
@@ -70,7 +68,10 @@ _INFO_VALUES = pa.dense_union(
         pa.field("int32_to_int32_list_map", pa.map_(_NUMBER, pa.list_(_NUMBER))),
     ]
 )  # fmt: skip
-_INFO = _schema(("info_name", pa.uint32(), False), ("value", _INFO_VALUES, False))
+_INFO = pa.schema(
+    [pa.field("info_name", pa.uint32(), nullable=False),
+     pa.field("value", _INFO_VALUES, nullable=False)]
+)  # fmt: skip
 # Name, version, version of Arrow, read-only, takes SQL, takes Substrait.
 _FACTS: Mapping[int, str | bool] = {
     0: DATABASE, 1: "1", 2: pa.__version__, 3: True, 4: True, 5: False,
@@ -249,17 +250,14 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
     ) -> flight.FlightInfo:
         """Return the columns of a command's rows, and a ticket for the rows."""
         name, fields = _unpacked(descriptor.command)
-        if name == "CommandStatementQuery":
-            query = p.text(fields, 1) or ""
-            schema = self._described(context, query, None)
-            ticket = p.pack("TicketStatementQuery", {1: query.encode()})
-        elif name == "CommandPreparedStatementQuery":
-            prepared = self._statement(context, p.binary(fields, 1))
-            schema = self._described(context, prepared.text, prepared.rows[0] or None)
-            ticket = descriptor.command
+        asked = self._asked(context, name, fields)
+        if asked:
+            schema = self._described(context, asked.text, asked.rows[0] or None)
         else:
-            schema, ticket = self._metadata(context, name, fields).schema, descriptor.command
-        return flight.FlightInfo(schema, descriptor, [flight.FlightEndpoint(ticket, [])], -1, -1)
+            schema = self._metadata(context, name, fields).schema
+        # The command is the ticket.
+        endpoint = flight.FlightEndpoint(descriptor.command, [])
+        return flight.FlightInfo(schema, descriptor, [endpoint], -1, -1)
 
     def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
         """Return the columns of a command's rows."""
@@ -268,11 +266,9 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
     def do_get(self, context: Any, ticket: flight.Ticket) -> flight.FlightDataStream:
         """Send the rows of a command."""
         name, fields = _unpacked(ticket.ticket)
-        if name == "TicketStatementQuery":
-            return self._rows(context, p.text(fields, 1) or "", ((),))
-        if name == "CommandPreparedStatementQuery":
-            prepared = self._statement(context, p.binary(fields, 1))
-            return self._rows(context, prepared.text, prepared.rows)
+        asked = self._asked(context, name, fields)
+        if asked:
+            return self._rows(context, asked.text, asked.rows)
         return flight.RecordBatchStream(self._metadata(context, name, fields))
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
@@ -296,19 +292,27 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         if action.type == "CreatePreparedStatement":
             text = p.text(fields, 1) or ""
             schema = self._described(context, text, None)
-            handle = secrets.token_bytes(16)
+            handle = secrets.token_hex(16).encode()
             with self._lock:
                 self._prepared[handle] = _Prepared(text, user.name)
                 while len(self._prepared) > _MOST_PREPARED:
                     self._prepared.popitem(last=False)
-            made = {1: handle, 2: schema.serialize().to_pybytes()}
-            return iter([p.pack("ActionCreatePreparedStatementResult", made)])
+            return iter([p.prepared_result(handle, schema.serialize().to_pybytes())])
         if action.type == "ClosePreparedStatement":
-            self._statement(context, p.binary(fields, 1))
+            handle = p.binary(fields, 1)
+            self._statement(context, handle)
             with self._lock:
-                self._prepared.pop(p.binary(fields, 1), None)
+                self._prepared.pop(handle, None)
             return iter([])
         raise flight.FlightServerError(f"The action {action.type} is not supported.")
+
+    def _asked(self, context: Any, name: str, fields: p.Fields) -> _Prepared | None:
+        """Return the statement of a command; None if the command has none."""
+        if name == "CommandStatementQuery":
+            return _Prepared(p.text(fields, 1) or "", _user(context).name)
+        if name == "CommandPreparedStatementQuery":
+            return self._statement(context, p.binary(fields, 1))
+        return None
 
     def _statement(self, context: Any, handle: bytes) -> _Prepared:
         prepared = self._prepared.get(handle)
@@ -324,10 +328,8 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         return self._sessions.open(access, guarded=True, reader=Reader(user.name, "flight"))
 
     def _described(self, context: Any, text: str, parameters: Sequence[Any] | None) -> pa.Schema:
-        try:
+        with _one_sentence():
             return self._session(context).describe(text, parameters)
-        except LakehouseError as error:
-            _refuse(error)
 
     def _rows(
         self, context: Any, text: str, parameters: Sequence[Sequence[Any]]
@@ -338,18 +340,14 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         def run(values: Sequence[Any]) -> pa.RecordBatchReader:
             return session.run(text, values, _BATCH_ROWS).rows
 
-        try:
+        with _one_sentence():
             first = run(parameters[0])
-        except LakehouseError as error:
-            _refuse(error)
 
         def batches() -> Iterator[pa.RecordBatch]:
-            try:
+            with _one_sentence():
                 yield from first
                 for values in parameters[1:]:
                     yield from run(values)
-            except LakehouseError as error:
-                _refuse(error)
 
         return flight.GeneratorStream(first.schema, batches())
 
@@ -360,10 +358,8 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         answer = _ANSWERS.get(name)
         if answer is None:
             raise flight.FlightServerError(f"The command {name} is not supported.")
-        try:
+        with _one_sentence():
             relations = relations_of(self._session(context), self._sessions.lake.registry)
-        except LakehouseError as error:
-            _refuse(error)
         return answer(relations, fields)
 
 
@@ -503,9 +499,13 @@ def _user(context: Any) -> User:
     return call.user(context.peer())
 
 
-def _refuse(error: LakehouseError) -> NoReturn:
-    """Send an error as one sentence; other exceptions would carry a traceback."""
-    raise flight.FlightServerError(str(error)) from None
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Send an error of the lake as one sentence; other exceptions would carry a traceback."""
+    try:
+        yield
+    except LakehouseError as error:
+        raise flight.FlightServerError(str(error)) from None
 
 
 def serve_flight(

@@ -11,6 +11,8 @@ VALUES (12, 'internal', 10, false, false), (14, 'sql', 10, false, true);
 INSERT INTO pg_collation (oid, collname, collnamespace, collowner, collprovider,
     collisdeterministic, collencoding)
 VALUES (100, 'default', 11, 10, 'd', true, -1), (950, 'C', 11, 10, 'c', true, -1);
+INSERT INTO pg_description (objoid, classoid, objsubid, description)
+VALUES (23, 1247, 0, 'whole number, 4 bytes');
 INSERT INTO pg_user (usename, usesysid, usecreatedb, usesuper, userepl, usebypassrls)
 SELECT rolname, oid, false, rolsuper, false, rolbypassrls FROM pg_roles WHERE rolcanlogin;
 INSERT INTO pg_authid (oid, rolname, rolsuper, rolinherit, rolcanlogin)
