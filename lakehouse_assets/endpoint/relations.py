@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -32,21 +31,14 @@ def relations_of(session: Session, registry: Registry) -> list[Relation]:
 
 def _declared(view: View, seen: Mapping[str, View | None], registry: Registry) -> Relation:
     table = view.table
-    columns = []
-    for name, stored in view.columns.items():
-        column = table.column(stored)
-        if name != stored:
-            said = f"Another name for {stored}."
-            column = replace(column, name=name, description=said, aliases=())
-        columns.append(column)
     parents = [_parent(view, reference, registry) for reference in table.references]
     return Relation(
         table.domain,
         view.name,
         table.full_description,
-        tuple(columns),
+        tuple(view.named_columns),
         table.keys,
-        tuple(parent for parent in parents if f"{parent.schema}.{parent.relation}" in seen),
+        tuple(parent for parent in parents if parent.full_name in seen),
         is_view=view.computed is not None,
     )
 

@@ -6,10 +6,10 @@ Every SQL interface to the lake (the command, an endpoint, a DuckDB file) uses t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lakehouse_assets.catalog.registry import Registry, Table, TableView
+from lakehouse_assets.catalog.registry import Column, Registry, Table, TableView
 from lakehouse_assets.errors import LakehouseError
 
 
@@ -40,6 +40,18 @@ class View:
             for other in (*column.aliases, *filter(None, [column.source])):
                 names.setdefault(other.lower(), column.name)
         return names
+
+    @property
+    def named_columns(self) -> list[Column]:
+        """The columns under all their names; other names are described as such."""
+        found = []
+        for name, stored in self.columns.items():
+            column = self.table.column(stored)
+            if name != stored:
+                said = f"Another name for {stored}."
+                column = replace(column, name=name, description=said, aliases=())
+            found.append(column)
+        return found
 
     @property
     def partitions(self) -> str:

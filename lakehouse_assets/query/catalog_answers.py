@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
@@ -113,13 +113,9 @@ def _columns(view: View) -> pa.RecordBatchReader:
     """List the columns of a view: type, unit and meaning."""
     import pyarrow as pa
 
-    def rows() -> Iterator[dict[str, object]]:
-        for name, stored in view.columns.items():
-            column = view.table.column(stored)
-            meaning = column.description if name == stored else f"Another name for {stored}."
-            yield {
-                "column": name, "type": column.type, "unit": column.unit or "", "meaning": meaning,
-            }  # fmt: skip
-
+    rows = [
+        {"column": c.name, "type": c.type, "unit": c.unit or "", "meaning": c.description}
+        for c in view.named_columns
+    ]
     schema = pa.schema([(name, pa.string()) for name in ("column", "type", "unit", "meaning")])
-    return pa.Table.from_pylist(list(rows()), schema).to_reader()
+    return pa.Table.from_pylist(rows, schema).to_reader()

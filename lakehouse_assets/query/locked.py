@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SETTINGS: Mapping[str, Any] = {
     # No temporary files: a statement that does not fit into memory fails.
     "temp_directory": "",
+    "memory_limit": "1GB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     # Names must not find variables of this process.
@@ -30,9 +31,6 @@ def locked_connection(
     columns: Collection[str] | None,
     read: Callable[[str], pa.RecordBatchReader],
     key: str,
-    *,
-    memory: str | None = None,
-    threads: int | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Return a connection to a separate DuckDB instance for one statement of a role.
 
@@ -47,14 +45,10 @@ def locked_connection(
         read: Runs a SELECT where the names are the lake's views as stored, in an instance that
             `policy.prepare` has prepared with the same key. Several threads may call it.
         key: Key for hashes.
-        memory: Most memory that the instance uses, such as `1GB`.
-        threads: Threads that it uses.
     """
     import duckdb
 
-    bounds = {"memory_limit": memory, "threads": threads}
-    settings = {**_SETTINGS, **{name: value for name, value in bounds.items() if value}}
-    connection = duckdb.connect(":memory:", config=settings)
+    connection = duckdb.connect(":memory:", config=dict(_SETTINGS))
     try:
         prepare(connection, key, "statement")
         for number, (name, view) in enumerate(names.items()):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -57,9 +57,8 @@ class Sessions:
 
     Args:
         lake: The lake, on the embedded engine.
-        timeout: Most seconds for a statement, unless its session has another limit.
+        timeout: Most seconds for a statement.
         key: Key for the hashes of masked values; None for a random one.
-        memory: Most memory for a statement of a role; the owner's share the engine's.
         audit: Records statements.
         views: Users' views; None reads those in the lake at each statement.
         deliveries: Delivered files, which only the owner may read.
@@ -73,7 +72,6 @@ class Sessions:
         lake: Lake,
         timeout: float | None = None,
         key: str | None = None,
-        memory: str = "1GB",
         audit: Callable[[Asked], None] | None = None,
         views: UserViews | None = None,
         deliveries: Deliveries | None = None,
@@ -84,13 +82,12 @@ class Sessions:
             )
         self.lake = lake
         self.engine = cast("DuckDBEngine", lake.engine)
+        self.timeout = timeout
         self.key = policy.hash_key(key)
-        self.memory = memory
-        self._views = views
-        self.deliveries = deliveries
-        policy.prepare(self.engine.cursor(), self.key)
         self.audit = audit
-        self._timeout = timeout
+        self._views = views
+        self._deliveries = deliveries
+        policy.prepare(self.engine.cursor(), self.key)
         self._sessions: WeakSet[Session] = WeakSet()
         # The engine prepares one statement at a time; they run at the same time.
         self._lock = Lock()
@@ -100,7 +97,7 @@ class Sessions:
         access: Access | None = None,
         *,
         guarded: bool = False,
-        timeout: float | None = None,
+        confined: bool = False,
         reader: Reader | None = None,
     ) -> Session:
         """Open a session.
@@ -109,12 +106,12 @@ class Sessions:
             access: The role; None for the owner, who may read everything.
             guarded: Whether the owner is also limited to SELECT on the lake. Otherwise, the owner's
                 statements can do all that DuckDB can.
-            timeout: Most seconds for a statement.
+            confined: Whether the owner's statements may only read, and only from the lake. This
+                also applies to all later statements on the engine.
             reader: The user, for the audit log; by default the user of this process.
         """
-        timeout = self._timeout if timeout is None else timeout
-        reader = reader or Reader.here()
-        session = Session(self, access, guarded or access is not None, timeout, reader)
+        guarded = guarded or access is not None
+        session = Session(self, access, guarded, confined, reader or Reader.here())
         self._sessions.add(session)
         return session
 
@@ -133,8 +130,23 @@ class Sessions:
         Raises:
             LakehouseError: a table cannot be read.
         """
-        with self._lock:
-            return catalog_of(self.lake, self.engine, statement, self.deliveries)
+        files = {}
+        for name, (dataset, day) in statement.files.items():
+            if self._deliveries is None:
+                raise LakehouseError(
+                    "Delivered files can be queried only by `lakehouse sql` and Python."
+                )
+            files[name] = self._deliveries.query(dataset, day)
+        others = {**files, **statement.views}
+        with self._lock, snapshot_of(self.lake) as snapshot:
+            key = tuple(
+                (name, named, snapshot.versions(*named)) for name, named in statement.names.items()
+            )
+            return self.engine.catalog_of(
+                (self.lake.root, key, tuple(others.items())),
+                lambda: _frames(snapshot, statement),
+                others,
+            )
 
 
 class Session:
@@ -145,13 +157,14 @@ class Session:
         sessions: Sessions,
         access: Access | None,
         guarded: bool,
-        timeout: float | None,
+        confined: bool,
         reader: Reader,
     ) -> None:
         self._sessions = sessions
+        self._lake = sessions.lake
         self._access = access
         self._guarded = guarded
-        self._timeout = timeout
+        self._confined = confined
         self._reader = reader
         self._running: WeakSet[Query] = WeakSet()
         self._closed = False
@@ -172,20 +185,19 @@ class Session:
                 fails, is cancelled or times out. The last three errors may occur while rows are
                 read.
         """
-        watch = Watch(self._reader, self._access, self._sessions.audit)
-        try:
+        with Watch(self._reader, self._access, self._sessions.audit) as watch:
             statement = self._read(text, watch)
             if statement.kind != "rows":
                 return Answer(watch.rows_of(self._of_catalog(statement)), True)
-            try:
-                query = self._prepare(statement)
-                rows = query.run(statement.text, parameters, self._timeout, batch_rows)
-            except QueryError as error:
-                raise _explained(error, self._sessions.lake, statement, self._sees) from None
-        except LakehouseError as error:
-            watch.fail(error)
-            raise
-        return Answer(watch.rows_of(rows))
+            with _suggestions(self._lake, statement, self._sees):
+                rows = self._prepare(statement).run(
+                    statement.text,
+                    parameters,
+                    self._sessions.timeout,
+                    batch_rows,
+                    select_only=self._confined,
+                )
+            return Answer(watch.rows_of(rows))
 
     def describe(self, text: str, parameters: Parameters | None = None) -> pa.Schema:
         """Return the columns of a statement's rows without computing them.
@@ -197,13 +209,11 @@ class Session:
         Raises:
             LakehouseError: as for `run`.
         """
-        statement = self._read(text)
+        statement = self._read(text, Watch(self._reader, self._access, None))
         if statement.kind != "rows":
             return self._of_catalog(statement).schema
-        try:
+        with _suggestions(self._lake, statement, self._sees):
             return self._prepare(statement).describe(statement.text, parameters)
-        except QueryError as error:
-            raise _explained(error, self._sessions.lake, statement, self._sees) from None
 
     def cancel(self) -> None:
         """Stop the running statements, from another thread."""
@@ -219,22 +229,22 @@ class Session:
             query.stop(QueryError(reason, sqlstate="57014"))
 
     def _of_catalog(self, statement: Statement) -> pa.RecordBatchReader:
-        return catalog_rows(self._sessions.lake, statement, self._sessions.views(), self._sees)
+        return catalog_rows(self._lake, statement, self._sessions.views(), self._sees)
 
     def _sees(self, table: Table) -> bool:
         """Whether the role may see a table."""
         return self._access is None or table in self._access.tables
 
-    def _read(self, text: str, watch: Watch | None = None) -> Statement:
+    def _read(self, text: str, watch: Watch) -> Statement:
         """Parse and check a statement; for a role, rewrite its tables."""
         if self._closed:
             raise QueryError(_CLOSED, sqlstate="57014")
-        known, users = views(self._sessions.lake.registry), self._sessions.views()
-        statement = read_statement(text, self._sessions.lake.registry, users=users)
-        of = watch.of if watch else lambda statement: statement
-        of(statement)
+        known, users = views(self._lake.registry), self._sessions.views()
+        statement = watch.of(read_statement(text, self._lake.registry, users=users))
         if statement.kind == "history" and self._access is not None:
             raise QueryError("Only the lake's owner may read a table's history.", sqlstate="42501")
+        if not self._guarded:
+            _require_lake(self._lake)
         if statement.kind != "rows" or not self._guarded:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}
@@ -242,7 +252,7 @@ class Session:
         files = dict.fromkeys(statement.files)
         possible = {**known, **earlier, **statement.views, **files}
         guarded = guard(statement.text, self._access, possible)
-        return of(
+        return watch.of(
             replace(
                 statement,
                 text=guarded.sql,
@@ -261,21 +271,18 @@ class Session:
         engine, catalog = self._sessions.engine, self._sessions.catalog_of(statement)
         if self._access is None:
             query = engine.query_on(catalog)
+            if self._confined:
+                engine.confine(self._lake.root)
         else:
 
             def read(sql: str) -> pa.RecordBatchReader:
                 source = engine.query_on(catalog)
                 self._running.add(source)
-                return source.run(sql, timeout=self._timeout)
+                return source.run(sql, timeout=self._sessions.timeout)
 
             names = {name: named.view for name, named in statement.names.items()}
             cursor = locked_connection(
-                self._access,
-                names,
-                statement.columns,
-                read,
-                self._sessions.key,
-                memory=self._sessions.memory,
+                self._access, names, statement.columns, read, self._sessions.key
             )
             query = Query(cursor, nullcontext)
         self._running.add(query)
@@ -306,62 +313,33 @@ def ask(
         LakehouseError: there is no lake, the text is not exactly one statement, or the statement
             fails. The last may be raised while rows are read.
     """
-    watch = Watch(Reader.here(), None, audit)
-    try:
-        answer = _ask(lake, text, watch, confined, deliveries)
-    except LakehouseError as error:
-        watch.fail(error)
-        raise
-    return Answer(watch.rows_of(answer.rows), answer.of_catalog)
-
-
-def _ask(
-    lake: Lake, text: str, watch: Watch, confined: bool, deliveries: Deliveries | None
-) -> Answer:
     engine = lake.engine
-    users = UserViews(read_views(lake), lake.registry)
-    statement = watch.of(read_statement(text, lake.registry, engine.name, users))
+    if engine.name == "duckdb":
+        sessions = Sessions(lake, audit=audit, deliveries=deliveries)
+        return sessions.open(confined=confined).run(text)
+    with Watch(Reader.here(), None, audit) as watch:
+        users = UserViews(read_views(lake), lake.registry)
+        statement = watch.of(read_statement(text, lake.registry, engine.name, users))
+        _require_lake(lake)
+        if statement.kind != "rows":
+            return Answer(watch.rows_of(catalog_rows(lake, statement, users)), of_catalog=True)
+        if statement.views or statement.files:
+            raise LakehouseError(
+                "Only the embedded engine reads users' views and delivered files; set "
+                "LAKEHOUSE_ENGINE=duckdb."
+            )
+        if confined:
+            engine.confine(lake.root)
+        with _suggestions(lake, statement), snapshot_of(lake) as snapshot:
+            rows = engine.query(statement.text, _frames(snapshot, statement))
+            return Answer(watch.rows_of(rows))
+
+
+def _require_lake(lake: Lake) -> None:
     if isinstance(lake.location, Path) and not lake.location.is_dir():
         raise LakehouseError(
             f"There is no lake at {lake.root}; build it with `lakehouse run`, or correct "
             "LAKEHOUSE_ROOT."
-        )
-    if statement.kind != "rows":
-        return Answer(catalog_rows(lake, statement, users), of_catalog=True)
-    if (statement.views or statement.files) and engine.name != "duckdb":
-        raise LakehouseError(
-            "Only the embedded engine reads users' views and delivered files; set "
-            "LAKEHOUSE_ENGINE=duckdb."
-        )
-    try:
-        if engine.name == "duckdb":
-            embedded = cast("DuckDBEngine", engine)
-            query = embedded.query_on(catalog_of(lake, embedded, statement, deliveries))
-            if confined:
-                engine.confine(lake.root)
-            return Answer(query.run(statement.text, select_only=confined))
-        if confined:
-            engine.confine(lake.root)
-        with snapshot_of(lake) as snapshot:
-            return Answer(engine.query(statement.text, _frames(snapshot, statement)))
-    except QueryError as error:
-        raise _explained(error, lake, statement) from None
-
-
-def catalog_of(
-    lake: Lake, engine: DuckDBEngine, statement: Statement, deliveries: Deliveries | None = None
-) -> str:
-    """Return a catalog with the tables that a statement names, at their newest versions."""
-    if statement.files and deliveries is None:
-        raise LakehouseError("Delivered files can be queried only by `lakehouse sql` and Python.")
-    files = {name: deliveries.query(*of) for name, of in statement.files.items() if deliveries}
-    others = {**files, **statement.views}
-    with snapshot_of(lake) as snapshot:
-        key = tuple(
-            (name, named, snapshot.versions(*named)) for name, named in statement.names.items()
-        )
-        return engine.catalog_of(
-            (lake.root, key, tuple(others.items())), lambda: _frames(snapshot, statement), others
         )
 
 
@@ -369,13 +347,20 @@ def _frames(snapshot: Snapshot, statement: Statement) -> dict[str, Any]:
     return {name: snapshot.frame(*named) for name, named in statement.names.items()}
 
 
+@contextmanager
+def _suggestions(
+    lake: Lake, statement: Statement, sees: Callable[[Table], bool] = lambda _: True
+) -> Iterator[None]:
+    """Suggest similar names of the lake in errors about a name."""
+    try:
+        yield
+    except QueryError as error:
+        raise _explained(error, lake, statement, sees) from None
+
+
 def _explained(
-    error: QueryError,
-    lake: Lake,
-    statement: Statement,
-    sees: Callable[[Table], bool] = lambda _: True,
+    error: QueryError, lake: Lake, statement: Statement, sees: Callable[[Table], bool]
 ) -> QueryError:
-    """Return an error that suggests similar names of the lake."""
     if error.table is not None:
         dotted = "." in error.table
         known = (

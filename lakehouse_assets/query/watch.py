@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from weakref import finalize
 
 import sqlglot
@@ -14,7 +14,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from lakehouse_assets import clock
-from lakehouse_assets.errors import QueryError
+from lakehouse_assets.errors import LakehouseError, QueryError
 from lakehouse_assets.query.audit import Asked, Reader
 from lakehouse_assets.query.policy import words_of
 
@@ -29,7 +29,10 @@ _QUERY = re.compile(r"[\s(]*(select|with|from|values)\b", re.IGNORECASE)
 
 
 class Watch:
-    """Watches one statement until its last row is fetched, and records it once."""
+    """Watches one statement until its last row is fetched, and records it once.
+
+    As a context, it records an error as the statement's end.
+    """
 
     def __init__(
         self, reader: Reader, access: Access | None, add: Callable[[Asked], None] | None
@@ -40,6 +43,13 @@ class Watch:
         self._checked: Statement | None = None
         self._rows = 0
         self._done = add is None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, LakehouseError):
+            self.fail(error)
 
     def of(self, statement: Statement) -> Statement:
         """Note the statement, once it is parsed and again once it is checked."""

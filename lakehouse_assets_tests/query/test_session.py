@@ -275,8 +275,8 @@ def test_a_statement_ends_when_told_and_leaves_the_others(sessions: Sessions, en
         session.run("select 1")
 
 
-def test_a_statement_has_a_time_limit(sessions: Sessions) -> None:
-    session = sessions.open(timeout=0.2)
+def test_a_statement_has_a_time_limit(lake: Lake) -> None:
+    session = Sessions(lake, timeout=0.2).open()
     with pytest.raises(QueryError, match=r"stopped after 0\.2 seconds") as caught:
         session.run(ENDLESS).rows.read_all()
     assert caught.value.sqlstate == "57014"
