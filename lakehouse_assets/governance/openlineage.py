@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from lakehouse_assets.catalog.registry import Registry, Table
@@ -43,25 +43,12 @@ _FACETS = {
 
 
 @dataclass(frozen=True)
-class Read:
-    """What a step read.
+class Data:
+    """What a step read or wrote.
 
     Attributes:
         name: A table as `<domain>.<table>`, a delivery as `<domain>/<dataset>`, or a model.
-        version: Its version; None if it is not recorded.
-    """
-
-    name: str
-    version: int | None = None
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a step wrote.
-
-    Attributes:
-        name: A table as `<domain>.<table>`, or a model.
-        version: Its version; None if the step failed.
+        version: Its version; None if it is not recorded, or the step failed.
         rows: Rows written; None if they are not counted.
         size: Bytes of the files written.
         lineage: Tables and columns from which each column is computed.
@@ -74,8 +61,7 @@ class Written:
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a check of a table passed."""
 
     table: str
@@ -94,9 +80,10 @@ class Step:
         state: `COMPLETE`, `FAIL` or `ABORT`.
         started: When it started.
         ended: When it ended.
-        engine: Name and version of what ran it.
+        dagster: Version of Dagster.
         reads: What it read.
         writes: What it wrote.
+        verdicts: Results of its checks.
     """
 
     run_id: str
@@ -105,65 +92,49 @@ class Step:
     state: str
     started: datetime
     ended: datetime
-    engine: tuple[str, str]
-    reads: tuple[Read, ...]
-    writes: tuple[Written, ...]
+    dagster: str
+    reads: tuple[Data, ...]
+    writes: tuple[Data, ...]
     verdicts: tuple[Verdict, ...] = ()
 
 
-class Receiver(Protocol):
-    """Where events go."""
+def append_events(path: Path, events: Iterable[_Json]) -> None:
+    """Append events to a file that only its owner reads, one JSON object per line, in one write.
 
-    def send(self, events: Iterable[_Json]) -> None:
-        """Deliver events, in order.
-
-        Raises:
-            LakehouseError: they could not be delivered; some of them may have been.
-        """
-
-
-@dataclass(frozen=True)
-class FileReceiver:
-    """Appends events to a file, one JSON object per line."""
-
-    path: Path
-
-    def send(self, events: Iterable[_Json]) -> None:
-        """Append all events in one write."""
-        lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            opened = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            with os.fdopen(opened, "ab") as file:
-                file.write(lines.encode())
-        except OSError as error:
-            raise LakehouseError(
-                f"Lineage events cannot be written to {self.path} ({error.strerror}); make it "
-                "writable, or set LAKEHOUSE_OPENLINEAGE_FILE to another file."
-            ) from error
+    Raises:
+        LakehouseError: the file cannot be written.
+    """
+    lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(opened, "ab") as file:
+            file.write(lines.encode())
+    except OSError as error:
+        raise LakehouseError(
+            f"Lineage events cannot be written to {path} ({error.strerror}); make it writable, or "
+            "set LAKEHOUSE_OPENLINEAGE_FILE to another file."
+        ) from error
 
 
-@dataclass(frozen=True)
-class HttpReceiver:
-    """Posts each event to an address, such as `https://marquez.example.com/api/v1/lineage`.
+def post_events(address: str, token: str | None, events: Iterable[_Json]) -> None:
+    """Post each event to an address, such as `https://marquez.example.com/api/v1/lineage`.
 
-    Attributes:
+    Args:
         address: The address; a secret, because it may hold a key.
         token: Bearer token, if the receiver wants one.
+        events: The events, in order.
+
+    Raises:
+        LakehouseError: an event was not accepted; those before it were.
     """
-
-    address: str
-    token: str | None = None
-
-    def send(self, events: Iterable[_Json]) -> None:
-        """Post events one by one."""
-        for event in events:
-            reason = post_json(self.address, event, self.token)
-            if reason is not None:
-                raise LakehouseError(
-                    f"The receiver did not accept a lineage event ({reason}); check "
-                    "LAKEHOUSE_OPENLINEAGE_URL. The run's events are sent again next time."
-                )
+    for event in events:
+        reason = post_json(address, event, token)
+        if reason is not None:
+            raise LakehouseError(
+                f"The receiver did not accept a lineage event ({reason}); check "
+                "LAKEHOUSE_OPENLINEAGE_URL. The run's events are sent again next time."
+            )
 
 
 class Events:
@@ -185,12 +156,12 @@ class Events:
         if models:
             # Fitting is a job of its own, whose model the scoring job reads.
             data = [read for read in step.reads if read.name not in {m.name for m in models}]
-            yield from self._pair(step, ".fit", map(self._input, data), map(self._output, models))
-        inputs = [self._input(read) for read in step.reads if read.name not in written or models]
+            yield from self._pair(step, ".fit", map(self._dataset, data), map(self._output, models))
+        inputs = [self._dataset(read) for read in step.reads if read.name not in written or models]
         yield from self._pair(step, "", inputs, map(self._output, tables))
         for table in dict.fromkeys(verdict.table for verdict in step.verdicts):
             version = next((one.version for one in tables if one.name == table), None)
-            found = self._input(Read(table, version))
+            found = self._dataset(Data(table, version))
             found["inputFacets"] = _facets(
                 dataQualityAssertions={
                     "assertions": [
@@ -204,7 +175,6 @@ class Events:
     def _pair(
         self, step: Step, part: str, inputs: Iterable[_Json], outputs: Iterable[_Json]
     ) -> Iterator[_Json]:
-        engine, version = step.engine
         run = {
             "runId": str(uuid5(UUID(step.run_id), f"{step.name}{part}")),
             "facets": _facets(
@@ -212,7 +182,7 @@ class Events:
                     "run": {"runId": step.run_id},
                     "job": {"namespace": _JOBS, "name": step.run},
                 },
-                processing_engine={"name": engine, "version": version},
+                processing_engine={"name": "Dagster", "version": step.dagster},
             ),
         }
         job = {
@@ -239,11 +209,8 @@ class Events:
                 "outputs": written if state == "COMPLETE" else list(map(_named, written)),
             }
 
-    def _input(self, read: Read) -> _Json:
-        return self._dataset(read.name, read.version)
-
-    def _output(self, written: Written) -> _Json:
-        found = self._dataset(written.name, written.version)
+    def _output(self, written: Data) -> _Json:
+        found = self._dataset(written)
         if written.lineage:
             fields = {
                 column: {"inputFields": [{**self._place(of), "field": name} for of, name in froms]}
@@ -256,15 +223,15 @@ class Events:
             found["outputFacets"] = _facets(outputStatistics=known)
         return found
 
-    def _dataset(self, name: str, version: int | None) -> _Json:
+    def _dataset(self, data: Data) -> _Json:
         facets: dict[str, _Json] = {}
-        if version is not None:
-            facets["version"] = {"datasetVersion": str(version)}
-        if "." in name:
-            facets |= _described(self._registry[name])
+        if data.version is not None:
+            facets["version"] = {"datasetVersion": str(data.version)}
+        if "." in data.name:
+            facets |= _described(self._registry[data.name])
         else:
-            facets["datasetType"] = {"datasetType": "FILE" if "/" in name else "MODEL"}
-        return {**self._place(name), "facets": _facets(**facets)}
+            facets["datasetType"] = {"datasetType": "FILE" if "/" in data.name else "MODEL"}
+        return {**self._place(data.name), "facets": _facets(**facets)}
 
     def _place(self, name: str) -> dict[str, str]:
         """Return a dataset's namespace and name, as the specification names files."""

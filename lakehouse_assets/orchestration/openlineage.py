@@ -7,9 +7,10 @@ run. The instance stores how far they were sent; in doubt they are sent again, w
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
@@ -17,20 +18,20 @@ from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.catalog.streams import Stream, stream_tables
 from lakehouse_assets.governance.openlineage import (
+    Data,
     Events,
-    FileReceiver,
-    HttpReceiver,
-    Read,
-    Receiver,
     Step,
     Verdict,
-    Written,
+    append_events,
+    post_events,
 )
 from lakehouse_assets.storage.location import Location
 
 if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
 
+# Delivers events, in order; after an error, some of them may have been delivered.
+Receiver: TypeAlias = Callable[[Iterable[dict[str, Any]]], None]
 _CURSOR = "lakehouse/openlineage"
 _RUNS_AT_ONCE = 100
 _POINTER = "dagster/input_event_pointer/"
@@ -53,8 +54,9 @@ def receiver_of(settings: Settings) -> Receiver:
     """Return the receiver that the settings name."""
     address, token = settings.openlineage_url, settings.openlineage_token
     if address is None:
-        return FileReceiver(settings.openlineage_file)
-    return HttpReceiver(address.get_secret_value(), token.get_secret_value() if token else None)
+        return partial(append_events, settings.openlineage_file)
+    secret = token.get_secret_value() if token else None
+    return partial(post_events, address.get_secret_value(), secret)
 
 
 def deliveries_of(feeds: Iterable[Dataset | Stream]) -> dict[str, str]:
@@ -95,7 +97,7 @@ def send_new(
         for record in records:
             run = record.dagster_run
             steps = steps_of(instance, run, tables, deliveries)
-            receiver.send([event for step in steps for event in events.of(step)])
+            receiver([event for step in steps for event in events.of(step)])
             moment = record.update_timestamp
             known = [*known, run.run_id] if moment == after else [run.run_id]
             after = moment
@@ -155,7 +157,7 @@ def steps_of(
             == dg.DagsterEventType.ASSET_MATERIALIZATION
         ]
         planned = {
-            ".".join(event.asset_key.path): Written(".".join(event.asset_key.path))
+            ".".join(event.asset_key.path): Data(".".join(event.asset_key.path))
             for entry in entries
             if (event := entry.get_dagster_event()).event_type
             == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and event.asset_key
@@ -163,7 +165,7 @@ def steps_of(
         written = {**planned, **_written(made)}
         writes = tuple(one for name_of, one in written.items() if name_of in tables)
         models, reads = _models(made), dict(_reads(made, versions, deliveries))
-        scored = {m.name: Read(m.name, m.version) for m in models}
+        scored = {m.name: Data(m.name, m.version) for m in models}
         verdicts = tuple(_verdicts(entries, tables))
         if writes or verdicts:
             times = sorted(entry.timestamp for entry in entries)
@@ -174,7 +176,7 @@ def steps_of(
                 state=state,
                 started=datetime.fromtimestamp(times[0], UTC),
                 ended=datetime.fromtimestamp(times[-1], UTC),
-                engine=("Dagster", dg.__version__),
+                dagster=dg.__version__,
                 reads=tuple({**reads, **scored}.values()),
                 writes=(*writes, *models),
                 verdicts=verdicts,
@@ -204,15 +206,15 @@ def _number(made: dg.AssetMaterialization, name: str) -> int | None:
     return None if value is None else int(str(value.value))
 
 
-def _written(made: Iterable[dg.AssetMaterialization]) -> dict[str, Written]:
+def _written(made: Iterable[dg.AssetMaterialization]) -> dict[str, Data]:
     """Return what was written to each table; one event of a range has its rows and lineage."""
-    found: dict[str, Written] = {}
+    found: dict[str, Data] = {}
     for one in made:
         name = ".".join(one.asset_key.path)
-        before = found.get(name, Written(name))
+        before = found.get(name, Data(name))
         rows = _number(one, "dagster/partition_row_count")
         lineage = one.metadata.get("dagster/column_lineage")
-        found[name] = Written(
+        found[name] = Data(
             name,
             _number(one, "delta_version"),
             before.rows if rows is None else (before.rows or 0) + rows,
@@ -229,29 +231,29 @@ def _columns(lineage: Any) -> dict[str, tuple[tuple[str, str], ...]]:
     }
 
 
-def _models(made: Iterable[dg.AssetMaterialization]) -> list[Written]:
+def _models(made: Iterable[dg.AssetMaterialization]) -> list[Data]:
     """Return the models that were fitted, from their addresses `models:/<name>/<version>`."""
-    found: dict[str, Written] = {}
+    found: dict[str, Data] = {}
     for one in made:
         address = one.metadata.get("mlflow_model")
         if address is not None:
             name, _, version = str(address.value).removeprefix("models:/").partition("/")
-            found[name] = Written(name, int(version))
+            found[name] = Data(name, int(version))
     return [*found.values()]
 
 
 def _reads(
     made: Iterable[dg.AssetMaterialization], versions: _Versions, deliveries: Mapping[str, str]
-) -> Iterator[tuple[str, Read]]:
+) -> Iterator[tuple[str, Data]]:
     for one in made:
         name = ".".join(one.asset_key.path)
         if name in deliveries:
-            yield deliveries[name], Read(deliveries[name])
+            yield deliveries[name], Data(deliveries[name])
         for tag, event in (one.tags or {}).items():
             if tag.startswith(_POINTER) and event.isdecimal():
                 key = dg.AssetKey(tag.removeprefix(_POINTER).split("/"))
                 of = ".".join(key.path)
-                yield of, Read(of, versions.of(key, int(event)))
+                yield of, Data(of, versions.of(key, int(event)))
 
 
 def _verdicts(entries: Iterable[dg.EventLogEntry], tables: Collection[str]) -> Iterator[Verdict]:

@@ -22,13 +22,12 @@ from lakehouse_assets.catalog.registry import Column, Registry
 from lakehouse_assets.domains import DATASETS, MODELS, REGISTRY, STREAMS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.governance.openlineage import (
+    Data,
     Events,
-    FileReceiver,
-    HttpReceiver,
-    Read,
     Step,
     Verdict,
-    Written,
+    append_events,
+    post_events,
 )
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.openlineage import deliveries_of, send_new, steps_of
@@ -46,11 +45,11 @@ RUN = "0d6b0d9f-9a0e-4d5e-8a39-8d3a4a7ad0f1"
 STEP = Step(
     run_id=RUN, run="shop_daily", name="shop__sold", state="COMPLETE",
     started=datetime(2024, 1, 1, 6, tzinfo=UTC), ended=datetime(2024, 1, 1, 7, tzinfo=UTC),
-    engine=("Dagster", "1.13.0"),
-    reads=(Read("shop.bought", 4), Read("shop/orders"), Read("churn", 2)),
+    dagster="1.13.0",
+    reads=(Data("shop.bought", 4), Data("shop/orders"), Data("churn", 2)),
     writes=(
-        Written("shop.sold", 7, 12, 345, {"mail": (("shop.bought", "mail"),)}),
-        Written("churn", 2),
+        Data("shop.sold", 7, 12, 345, {"mail": (("shop.bought", "mail"),)}),
+        Data("churn", 2),
     ),
     verdicts=(Verdict("shop.sold", "mail_is_known", False),),
 )  # fmt: skip
@@ -127,7 +126,7 @@ def replaced(event: Json, key: str, value: object) -> Json:
 
 def test_a_failed_step_and_a_lake_in_a_store(validator: Draft202012Validator) -> None:
     root = parse_location("abfss://ws@onelake.dfs.fabric.microsoft.com/lh.Lakehouse/Tables")
-    failed = replace(STEP, state="FAIL", writes=(Written("shop.sold"),), verdicts=())
+    failed = replace(STEP, state="FAIL", writes=(Data("shop.sold"),), verdicts=())
     start, end = Events(SHOP, root).of(failed)
     assert faults(validator, [start, end]) == []
     assert (end["eventType"], end["outputs"]) == (
@@ -164,7 +163,7 @@ def test_what_the_sample_recorded(sample: SampleRun, validator: Draft202012Valid
         ("airline.customer_spend", "completed_amount"),
     )
     bronze = next(step for step in steps if step.name == "airline__load_flights")
-    assert bronze.reads == (Read("airline/flights"),)
+    assert bronze.reads == (Data("airline/flights"),)
     assert len(written.keys() & MODELS.keys()) > 2
     assert sum(len(step.verdicts) for step in steps) > 200
 
@@ -185,7 +184,7 @@ class Flaky:
     def __init__(self) -> None:
         self.up, self.taken = False, list[Json]()
 
-    def send(self, events: Iterable[Json]) -> None:
+    def __call__(self, events: Iterable[Json]) -> None:
         if not self.up:
             raise LakehouseError("The receiver is down.")
         self.taken += events
@@ -217,14 +216,14 @@ def test_a_lost_receiver_delays_events_and_loses_none() -> None:
 
 
 def test_events_are_lines_of_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
-    receiver = FileReceiver(tmp_path / "new" / "events.jsonl")
-    receiver.send([{"a": "\u00e4\n"}, {"b": 2}])
-    receiver.send([{"c": 3}])
-    lines = receiver.path.read_text("utf-8").splitlines()
+    path = tmp_path / "new" / "events.jsonl"
+    append_events(path, [{"a": "\u00e4\n"}, {"b": 2}])
+    append_events(path, [{"c": 3}])
+    lines = path.read_text("utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [{"a": "\u00e4\n"}, {"b": 2}, {"c": 3}]
-    assert receiver.path.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o077 == 0
     with pytest.raises(LakehouseError, match="LAKEHOUSE_OPENLINEAGE_FILE"):
-        FileReceiver(tmp_path).send([{}])
+        append_events(tmp_path, [{}])
 
 
 @contextmanager
@@ -256,7 +255,7 @@ def server(status: int) -> Iterator[tuple[str, list[tuple[str, str | None, Json]
 
 def test_events_are_posted_with_a_token() -> None:
     with server(201) as (address, taken):
-        HttpReceiver(address, "t0ken").send([{"a": 1}, {"b": 2}])
+        post_events(address, "t0ken", [{"a": 1}, {"b": 2}])
     assert taken == [("/api/v1/lineage", "Bearer t0ken", {"a": 1}),
                      ("/api/v1/lineage", "Bearer t0ken", {"b": 2})]  # fmt: skip
 
@@ -264,7 +263,7 @@ def test_events_are_posted_with_a_token() -> None:
 @pytest.mark.parametrize(("status", "reason"), [(500, "HTTP 500"), (302, "HTTP 302")])
 def test_a_receiver_that_refuses_is_named_without_its_address(status: int, reason: str) -> None:
     with server(status) as (address, taken), pytest.raises(LakehouseError, match=reason) as error:
-        HttpReceiver(address, "t0ken").send([{"a": 1}])
+        post_events(address, "t0ken", [{"a": 1}])
     assert len(taken) == 1
     assert "127.0.0.1" not in str(error.value)
     assert "t0ken" not in str(error.value)
