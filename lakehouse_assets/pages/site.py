@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from html import escape
@@ -29,6 +30,7 @@ _POLICY = (
 # The first scripts of a page, in loading order; what visuals share and the visuals follow.
 _RUNTIME = ("core", "theme", "format", "data", "filters", "tables", "slicers", "layout")
 _LAST = "start.js"
+_STYLES = ("pages.css", "visuals.css")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def write_site(
     Raises:
         LakehouseError: a page does not match the registry, or the folder holds other files.
     """
-    _check_folder(folder)
+    check_folder(folder, _MARK, "pages")
     models: dict[str, dict[str, Any]] = {}
     rows: dict[tuple[str, str], int | None] = {}
     missing: dict[tuple[str, str], str] = {}
@@ -131,9 +133,7 @@ def write_site(
         "description": "Reports on the business, the models and the lake itself.",
     }  # fmt: skip
     models["index"] = index | _stamped(every)
-    fresh = folder.with_name(f"{folder.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
+    with new_folder(folder, "pages") as fresh:
         digest = _write(fresh, models, links)
         read = tuple(every[name] for name in sorted(every) if every[name].version is not None)
         mark = {
@@ -141,13 +141,6 @@ def write_site(
             "made_from": made_from,
         }  # fmt: skip
         (fresh / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
-        # The folder is complete before it takes its place.
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    except OSError as error:
-        raise LakehouseError(
-            f"The pages cannot be written to {folder} ({error.strerror}); choose another folder."
-        ) from None
     return Site(folder, rows, missing, read, len(pages), digest)
 
 
@@ -159,17 +152,45 @@ def mark_of(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder with files that are not pages."""
+def check_folder(folder: Path, mark: str, what: str) -> None:
+    """Check that a folder can be replaced.
+
+    Args:
+        folder: The folder, which need not exist.
+        mark: Name of the file by which a folder that was written here is known.
+        what: What would replace it, for messages.
+
+    Raises:
+        LakehouseError: it holds other files, or cannot be read.
+    """
     try:
         others = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:
         raise LakehouseError(f"The folder {folder} cannot be read ({error.strerror}).") from None
-    if others and not (folder / _MARK).is_file():
+    if others and not (folder / mark).is_file():
         raise LakehouseError(
-            f"The folder {folder} holds other files, which the pages would replace; choose an "
+            f"The folder {folder} holds other files, which the {what} would replace; choose an "
             "empty folder."
         )
+
+
+@contextmanager
+def new_folder(folder: Path, what: str) -> Iterator[Path]:
+    """Yield a folder to write, which replaces `folder` once it is complete.
+
+    Raises:
+        LakehouseError: it cannot be written.
+    """
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        yield fresh
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    except OSError as error:
+        raise LakehouseError(
+            f"The {what} cannot be written to {folder} ({error.strerror}); choose another folder."
+        ) from None
 
 
 def _source(
@@ -230,7 +251,13 @@ def _write(folder: Path, models: Mapping[str, dict[str, Any]], links: list[dict[
         digest = sha256(data.encode()).hexdigest()[:12]
         digests.append(digest)
         loaded = [*scripts[:-1], f"data/{name}.js?{digest}", scripts[-1]]
-        (folder / f"{name}.html").write_text(_html(model["title"], loaded), encoding="utf-8")
+        html = page_of(
+            model["title"],
+            _STYLES,
+            loaded,
+            "These pages need JavaScript, which this browser does not run.",
+        )
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return sha256("".join(digests).encode()).hexdigest()[:16]
 
 
@@ -264,7 +291,16 @@ def _copy_assets(folder: Path) -> list[str]:
     ]
 
 
-def _html(title: str, scripts: Sequence[str]) -> str:
+def page_of(title: str, styles: Iterable[str], scripts: Iterable[str], without: str) -> str:
+    """Return a page of HTML.
+
+    Args:
+        title: Its title.
+        styles: Its style sheets, in the folder `assets`.
+        scripts: Addresses of its scripts, in loading order.
+        without: What a browser without JavaScript shows.
+    """
+    links = "\n".join(f'<link rel="stylesheet" href="assets/{name}">' for name in styles)
     loaded = "\n".join(f'<script defer src="{script}"></script>' for script in scripts)
     return f"""<!doctype html>
 <html lang="en">
@@ -274,12 +310,11 @@ def _html(title: str, scripts: Sequence[str]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)} | Lakehouse</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="assets/pages.css">
-<link rel="stylesheet" href="assets/visuals.css">
+{links}
 {loaded}
 </head>
 <body>
-<main><noscript>These pages need JavaScript, which this browser does not run.</noscript></main>
+<main><noscript>{without}</noscript></main>
 </body>
 </html>
 """
