@@ -13,12 +13,20 @@ from sqlglot.errors import SqlglotError
 from lakehouse_assets.endpoint.sqlstate import SqlError
 
 Kind = Literal[
-    "query", "empty", "set", "show", "reset", "begin", "commit", "rollback", "savepoint",
-    "rollback_to", "discard", "deallocate", "declare", "fetch", "move", "close", "copy", "ignore",
+    "query", "empty", "set", "show", "reset", "begin", "commit", "rollback", "rollback_to",
+    "discard", "deallocate", "declare", "fetch", "move", "close", "copy", "ignore",
 ]  # fmt: skip
 _WORD: Final = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'|[\w.$+-]+|[^\s\w]')
 _DIRECTIONS: Final = {"next", "forward", "from", "in", "relative"}
-_IGNORED: Final = {"listen": "LISTEN", "unlisten": "UNLISTEN", "notify": "NOTIFY"}
+# Kind and tag of statements by their first word; savepoints have nothing to save.
+_PLAIN: Final[dict[str, tuple[Kind, str]]] = {
+    "begin": ("begin", "BEGIN"), "start": ("begin", "START TRANSACTION"),
+    "commit": ("commit", "COMMIT"), "end": ("commit", "COMMIT"),
+    "rollback": ("rollback", "ROLLBACK"), "abort": ("rollback", "ROLLBACK"),
+    "savepoint": ("ignore", "SAVEPOINT"), "release": ("ignore", "RELEASE"),
+    "listen": ("ignore", "LISTEN"), "unlisten": ("ignore", "UNLISTEN"),
+    "notify": ("ignore", "NOTIFY"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,14 +95,10 @@ def _bare(word: str) -> str:
     return word.lower()
 
 
-def _transaction(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
-    if low[0] in {"begin", "start"}:
-        return Command("begin", text, tag="BEGIN" if low[0] == "begin" else "START TRANSACTION")
-    if low[0] in {"rollback", "abort"}:
-        return Command("rollback_to" if "to" in low else "rollback", text, tag="ROLLBACK")
-    if low[0] in {"savepoint", "release"}:
-        return Command("savepoint", text, tag=low[0].upper())
-    return Command("commit", text, tag="COMMIT")
+def _plain(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
+    """Parse a statement whose first words say all."""
+    kind, tag = _PLAIN[low[0]]
+    return Command("rollback_to" if kind == "rollback" and "to" in low else kind, text, tag=tag)
 
 
 def _set(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
@@ -127,12 +131,9 @@ def _named(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
     """Parse RESET, DISCARD, DEALLOCATE and CLOSE."""
     at = 2 if low[0] == "deallocate" and low[1] == "prepare" else 1
     name = "" if low[at] == "all" else _bare(words[at])
-    kind: dict[str, Kind] = {
-        "reset": "reset", "discard": "discard", "deallocate": "deallocate", "close": "close",
-    }  # fmt: skip
+    kind: Kind = low[0]  # type: ignore[assignment]
     tags = {"reset": "RESET", "discard": f"DISCARD {low[1].upper()}", "close": "CLOSE CURSOR"}
-    tag = tags.get(low[0], "DEALLOCATE" if name else "DEALLOCATE ALL")
-    return Command(kind[low[0]], text, name, tag=tag)
+    return Command(kind, text, name, tag=tags.get(kind, "DEALLOCATE" if name else "DEALLOCATE ALL"))
 
 
 def _declare(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
@@ -173,16 +174,8 @@ def _copy(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
     return Command("copy", query, options=tuple(map(_bare, words[last + 1 :])))
 
 
-def _ignore(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
-    return Command("ignore", text, tag=_IGNORED[low[0]])
-
-
 _READERS: Final = {
-    **dict.fromkeys(
-        ("begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release"),
-        _transaction,
-    ),
+    **dict.fromkeys(_PLAIN, _plain),
     **dict.fromkeys(("reset", "discard", "deallocate", "close"), _named),
-    **dict.fromkeys(_IGNORED, _ignore),
     "set": _set, "show": _show, "declare": _declare, "fetch": _fetch, "move": _fetch, "copy": _copy,
 }  # fmt: skip

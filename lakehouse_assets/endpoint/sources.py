@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-import duckdb
 
 from lakehouse_assets.catalog.access import OWNER
 from lakehouse_assets.endpoint.relations import relations_of
 from lakehouse_assets.endpoint.results import Rows
 from lakehouse_assets.endpoint.settings import DEFAULTS
-from lakehouse_assets.endpoint.sqlstate import SqlError
 from lakehouse_assets.endpoint.system_queries import VECTORS, Facts, system_query
 from lakehouse_assets.endpoint.system_tables import Relation, database_of, numbers_of_tables
+from lakehouse_assets.engine.duckdb_query import Query
 from lakehouse_assets.query.audit import Reader
 
 if TYPE_CHECKING:
@@ -82,7 +80,10 @@ class Source:
         """
         of_system = system_query(text, self._numbers, facts)
         if of_system is not None:
-            return self._run_system(of_system, user, running)
+            query = self._system_query(user)
+            running(query.close)
+            rows = query.run(of_system, batch_rows=_BATCH)
+            return Rows(rows.schema, rows, query.close, dict.fromkeys(VECTORS, _INT2VECTOR))
         session = self._open(user)
         running(session.cancel)
         answer = session.run(text, batch_rows=_BATCH)
@@ -96,7 +97,7 @@ class Source:
         """
         of_system = system_query(text, self._numbers, facts)
         if of_system is not None:
-            return self._run_system(f"FROM ({of_system}) LIMIT 0", user, lambda _: None).schema
+            return self._system_query(user).describe(of_system)
         return self._open(user).describe(text)
 
     def schemas(self, user: User) -> tuple[str, ...]:
@@ -109,17 +110,8 @@ class Source:
         reader = Reader(user.name, "postgresql")
         return self._sessions.open(access, guarded=True, reader=reader)
 
-    def _run_system(self, statement: str, user: User, running: Callable[[Stop], None]) -> Rows:
-        cursor = self._system(user).database.cursor()
-        running(cursor.interrupt)
-        with _explained():
-            reader = cursor.execute(statement).to_arrow_reader(_BATCH)
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            with _explained():
-                yield from reader
-
-        return Rows(reader.schema, batches(), cursor.interrupt, dict.fromkeys(VECTORS, _INT2VECTOR))
+    def _system_query(self, user: User) -> Query:
+        return Query(self._system(user).database.cursor(), nullcontext)
 
     def _system(self, user: User) -> _System:
         owner = user.role == OWNER
@@ -139,26 +131,3 @@ class Source:
             schemas = tuple(sorted({relation.schema for relation in relations}))
             self._systems[key] = _System(database, relations, schemas, time.monotonic())
             return self._systems[key]
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn DuckDB's errors about system tables into one sentence with a code."""
-    try:
-        yield
-    except duckdb.InterruptException:
-        raise SqlError("57014", "The statement was cancelled.") from None
-    except (duckdb.Error, OSError) as error:
-        said = str(error).partition("\n")[0].partition("Error: ")[2] or str(error)
-        raise SqlError(_code(error), f"The query does not run: {said.rstrip('.! ')}.") from None
-
-
-def _code(error: BaseException) -> str:
-    codes: Mapping[type[BaseException], str] = {
-        duckdb.ParserException: "42601",
-        duckdb.BinderException: "42703",
-        duckdb.CatalogException: "42883",
-        duckdb.ConversionException: "22P02",
-        duckdb.OutOfMemoryException: "53200",
-    }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), "42000")

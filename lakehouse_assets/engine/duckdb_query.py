@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A statement that is being planned may miss an interrupt, so that interrupts are repeated.
 _SECONDS_BETWEEN_INTERRUPTS = 0.1
 _STATES = (
+    (r"Catalog Error: .*Function with name", "42883"),
     (r"(?:Binder|Catalog) Error: .*does not exist", "42P01"),
     (r"Binder Error: .*column", "42703"),
     (r"(?:Parser|Syntax) Error", "42601"),

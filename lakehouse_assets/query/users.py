@@ -8,7 +8,7 @@ import hmac
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -101,7 +101,7 @@ class User:
         return f"{self.name},{self.role},{self.verifier}"
 
 
-class Users(Mapping[str, User]):
+class Users(dict[str, User]):
     """The users by name, from lines of `name,role,verifier`; `#` starts a comment line."""
 
     def __init__(self, text: str, roles: Mapping[str, Access], place: str) -> None:
@@ -115,7 +115,7 @@ class Users(Mapping[str, User]):
         Raises:
             LakehouseError: a line cannot be read, names no role, or names a user again.
         """
-        self._users: dict[str, User] = {}
+        super().__init__()
         self._secret = secrets.token_bytes(_SALT_BYTES)
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip() or line.lstrip().startswith("#"):
@@ -128,9 +128,9 @@ class Users(Mapping[str, User]):
                 # The line may hold a password: it is not shown.
                 raise LakehouseError(f"{at} is not `name,role,SCRAM-SHA-256 verifier`; {_MAKE}.")
             access_of(role, roles, at)
-            if name in self._users:
+            if name in self:
                 raise LakehouseError(f"{at} repeats the user {name}; remove one of the lines.")
-            self._users[name] = User(name, role, verifier)
+            self[name] = User(name, role, verifier)
 
     @classmethod
     def read(cls, given: str | None, roles: Mapping[str, Access]) -> Users:
@@ -151,15 +151,6 @@ class Users(Mapping[str, User]):
         if not users:
             raise LakehouseError(f"LAKEHOUSE_SQL_USERS has no users; {_MAKE}.")
         return users
-
-    def __getitem__(self, name: str) -> User:
-        return self._users[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._users)
-
-    def __len__(self) -> int:
-        return len(self._users)
 
     def unknown(self, name: str) -> Verifier:
         """Return a verifier that accepts no password, always the same for a name.
