@@ -132,7 +132,7 @@ def locked(owner: duckdb.DuckDBPyConnection, columns: Any = None) -> duckdb.Duck
     def read(sql: str) -> Any:
         return owner.cursor().execute(sql).to_arrow_reader(1000)
 
-    return locked_connection(GUEST, NAMES, columns, read, KEY, memory="500MB", threads=1)
+    return locked_connection(GUEST, NAMES, columns, read, KEY)
 
 
 def said(run: Callable[[], Any]) -> str:
