@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import secrets
 import socket
 import threading
@@ -16,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
-from lakehouse_assets.catalog.access import Access, access_of
+from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.endpoint import protobuf as p
 from lakehouse_assets.endpoint.login import FailedLogins
-from lakehouse_assets.endpoint.relations import relations_of
+from lakehouse_assets.endpoint.sources import Source
 from lakehouse_assets.endpoint.sqlstate import SqlError
-from lakehouse_assets.endpoint.system_tables import DATABASE, Relation
+from lakehouse_assets.endpoint.system_tables import DATABASE
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.schema import arrow_type
 from lakehouse_assets.listening import listen, require_loopback
-from lakehouse_assets.query.audit import Reader
 
 if TYPE_CHECKING:
     from lakehouse_assets.query.session import Sessions
@@ -40,26 +38,49 @@ _ACTIONS = {
 _TEXT, _NUMBER = pa.string(), pa.int32()
 # Columns of metadata that are no texts.
 _KINDS = {"key_sequence": _NUMBER, "update_rule": pa.uint8(), "delete_rule": pa.uint8()}
-
-
-def _schema(columns: str) -> pa.Schema:
-    """Return the schema of names between blanks; `?` marks a column that may be null."""
-    named = [(name.removesuffix("?"), name.endswith("?")) for name in columns.split()]
-    return pa.schema([pa.field(n, _KINDS.get(n, _TEXT), nullable=null) for n, null in named])
-
-
-_CATALOGS = _schema("catalog_name")
-_SCHEMAS = _schema("catalog_name? db_schema_name")
-_TABLES = _schema("catalog_name? db_schema_name? table_name table_type")
-_TABLE_TYPES = _schema("table_type")
-_PRIMARY_KEYS = _schema(
-    "catalog_name? db_schema_name? table_name column_name key_sequence key_name?"
-)
-_FOREIGN_KEYS = _schema(
+_FOREIGN_KEYS = """
+    SELECT 'lake', pn.nspname, pt.relname, pa.attname, 'lake', c.nspname, c.relname, fa.attname,
+        c.position, NULL::VARCHAR, NULL::VARCHAR, 3, 3
+    FROM own_constraints c JOIN pg_class pt ON pt.oid = c.confrelid
+        JOIN pg_namespace pn ON pn.oid = pt.relnamespace
+        JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = c.to_attnum
+        JOIN pg_attribute fa ON fa.attrelid = c.conrelid AND fa.attnum = c.attnum
+    WHERE c.contype = 'f' AND {of}.relname = $name
+        AND {schema}.nspname = coalesce($schema, {schema}.nspname)
+    ORDER BY ALL
+"""
+_KEY_COLUMNS = (
     "pk_catalog_name? pk_db_schema_name? pk_table_name pk_column_name "
     "fk_catalog_name? fk_db_schema_name? fk_table_name fk_column_name "
     "key_sequence fk_key_name? pk_key_name? update_rule delete_rule"
 )
+# Commands about tables: columns of the answer (`?` if they may be null), and a query on the system
+# tables with the filters of the command.
+_METADATA = {
+    "CommandGetCatalogs": ("catalog_name", "SELECT 'lake'"),
+    "CommandGetDbSchemas": (
+        "catalog_name? db_schema_name",
+        """SELECT DISTINCT 'lake', nspname FROM own_columns
+        WHERE nspname LIKE coalesce($schema, '%') ORDER BY ALL""",
+    ),
+    "CommandGetTables": (
+        "catalog_name? db_schema_name? table_name table_type",
+        """SELECT DISTINCT 'lake', nspname, relname,
+            CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END AS kind FROM own_columns
+        WHERE nspname LIKE coalesce($schema, '%') AND relname LIKE coalesce($name, '%')
+            AND (len($kinds) = 0 OR list_contains($kinds, kind)) ORDER BY ALL""",
+    ),
+    "CommandGetTableTypes": ("table_type", "VALUES ('TABLE'), ('VIEW')"),
+    "CommandGetPrimaryKeys": (
+        "catalog_name? db_schema_name? table_name column_name key_sequence key_name?",
+        """SELECT 'lake', nspname, relname, attname, position, NULL::VARCHAR
+        FROM own_constraints c JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = c.attnum
+        WHERE contype = 'p' AND relname = $name AND nspname = coalesce($schema, nspname)
+        ORDER BY ALL""",
+    ),
+    "CommandGetImportedKeys": (_KEY_COLUMNS, _FOREIGN_KEYS.format(of="c", schema="c")),
+    "CommandGetExportedKeys": (_KEY_COLUMNS, _FOREIGN_KEYS.format(of="pt", schema="pn")),
+}
 _INFO_VALUES = pa.dense_union(
     [
         pa.field("string_value", _TEXT), pa.field("bool_value", pa.bool_()),
@@ -234,8 +255,7 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         roles: Mapping[str, Access],
         certificate: tuple[bytes, bytes] | None = None,
     ) -> None:
-        self._sessions = sessions
-        self._roles = roles
+        self._source = Source(sessions, users, roles, "flight")
         self._prepared: OrderedDict[bytes, _Prepared] = OrderedDict()
         self._lock = threading.Lock()
         super().__init__(
@@ -322,20 +342,15 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
             )
         return prepared
 
-    def _session(self, context: Any) -> Any:
-        user = _user(context)
-        access = access_of(user.role, self._roles, user.name)
-        return self._sessions.open(access, guarded=True, reader=Reader(user.name, "flight"))
-
     def _described(self, context: Any, text: str, parameters: Sequence[Any] | None) -> pa.Schema:
         with _one_sentence():
-            return self._session(context).describe(text, parameters)
+            return self._source.open(_user(context)).describe(text, parameters)
 
     def _rows(
         self, context: Any, text: str, parameters: Sequence[Sequence[Any]]
     ) -> flight.FlightDataStream:
         """Run a statement for each row of parameters."""
-        session = self._session(context)
+        session = self._source.open(_user(context))
 
         def run(values: Sequence[Any]) -> pa.RecordBatchReader:
             return session.run(text, values, _BATCH_ROWS).rows
@@ -355,104 +370,35 @@ class FlightSql(flight.FlightServerBase):  # type: ignore[misc]
         """Answer a command about the server, its tables or their keys."""
         if name == "CommandGetSqlInfo":
             return _info({int(n) for n in fields.get(1, []) if isinstance(n, int)})
-        answer = _ANSWERS.get(name)
-        if answer is None:
+        if name not in _METADATA:
             raise flight.FlightServerError(f"The command {name} is not supported.")
+        columns, query = _METADATA[name]
+        kinds = [kind.decode() for kind in fields.get(4, []) if isinstance(kind, bytes)]
+        filters = {"schema": p.text(fields, 2), "name": p.text(fields, 3), "kinds": kinds}
+        given = {name: value for name, value in filters.items() if f"${name}" in query}
         with _one_sentence():
-            relations = relations_of(self._session(context), self._sessions.lake.registry)
-        return answer(relations, fields)
+            system = self._source.system(_user(context))
+            rows = system.query().run(query, given).read_all()
+        found = rows.rename_columns(_schema(columns).names).cast(_schema(columns))
+        if name == "CommandGetTables" and fields.get(5, [0])[-1]:
+            columns_of = {(r.schema, r.name): r.columns for r in system.relations}
+            schemas = [
+                pa.schema([_column(c) for c in columns_of[key]]).serialize().to_pybytes()
+                for key in zip(found[1].to_pylist(), found[2].to_pylist(), strict=True)
+            ]
+            kind = pa.field("table_schema", pa.binary(), nullable=False)
+            found = found.append_column(kind, pa.array(schemas, pa.binary()))
+        return found
 
 
-def _catalogs(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    return _table(_CATALOGS, [(DATABASE,)])
-
-
-def _schemas(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    fits = _like(p.text(fields, 2))
-    found = sorted({r.schema for r in relations if fits(r.schema)})
-    return _table(_SCHEMAS, [(DATABASE, name) for name in found])
-
-
-def _tables(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    in_schema, named = _like(p.text(fields, 2)), _like(p.text(fields, 3))
-    kinds = {kind.decode() for kind in fields.get(4, []) if isinstance(kind, bytes)}
-    found = [
-        (relation, kind)
-        for relation in relations
-        for kind in ["VIEW" if relation.is_view else "TABLE"]
-        if in_schema(relation.schema) and named(relation.name) and kind in (kinds or {kind})
-    ]
-    rows: list[tuple[Any, ...]] = [(DATABASE, r.schema, r.name, kind) for r, kind in found]
-    if not fields.get(5, [0])[-1]:
-        return _table(_TABLES, rows)
-    schema = _TABLES.append(pa.field("table_schema", pa.binary(), nullable=False))
-    columns = [
-        pa.schema([_column(c) for c in r.columns]).serialize().to_pybytes() for r, _ in found
-    ]
-    return _table(schema, [(*row, own) for row, own in zip(rows, columns, strict=True)])
+def _schema(columns: str) -> pa.Schema:
+    named = [(name.removesuffix("?"), name.endswith("?")) for name in columns.split()]
+    return pa.schema([pa.field(n, _KINDS.get(n, _TEXT), nullable=null) for n, null in named])
 
 
 def _column(column: Any) -> pa.Field:
     about = {"ARROW:FLIGHT:SQL:REMARKS": column.description} if column.description else None
     return pa.field(column.name, arrow_type(column), column.nullable, about)
-
-
-def _table_types(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    return _table(_TABLE_TYPES, [("TABLE",), ("VIEW",)])
-
-
-def _primary_keys(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    schema, name = p.text(fields, 2), p.text(fields, 3)
-    return _table(
-        _PRIMARY_KEYS,
-        [
-            (DATABASE, r.schema, r.name, key, number, None)
-            for r in relations
-            if r.name == name and schema in (None, r.schema)
-            for number, key in enumerate(r.keys, 1)
-        ],
-    )
-
-
-def _foreign_keys(relations: Sequence[Relation], of: Callable[[Any, Relation], bool]) -> pa.Table:
-    return _table(
-        _FOREIGN_KEYS,
-        [
-            (
-                DATABASE, parent.schema, parent.relation, theirs, DATABASE, r.schema, r.name, own,
-                number, None, None, 3, 3,
-            )
-            for r in relations
-            for parent in r.parents
-            if of(parent, r)
-            for number, (own, theirs) in enumerate(
-                zip(parent.columns, parent.to_columns, strict=True), 1
-            )
-        ],
-    )  # fmt: skip
-
-
-def _imported_keys(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    schema, name = p.text(fields, 2), p.text(fields, 3)
-    return _foreign_keys(relations, lambda parent, r: r.name == name and schema in (None, r.schema))
-
-
-def _exported_keys(relations: Sequence[Relation], fields: p.Fields) -> pa.Table:
-    schema, name = p.text(fields, 2), p.text(fields, 3)
-    return _foreign_keys(
-        relations, lambda parent, r: parent.relation == name and schema in (None, parent.schema)
-    )
-
-
-_ANSWERS: Mapping[str, Callable[[Sequence[Relation], p.Fields], pa.Table]] = {
-    "CommandGetCatalogs": _catalogs,
-    "CommandGetDbSchemas": _schemas,
-    "CommandGetTables": _tables,
-    "CommandGetTableTypes": _table_types,
-    "CommandGetPrimaryKeys": _primary_keys,
-    "CommandGetImportedKeys": _imported_keys,
-    "CommandGetExportedKeys": _exported_keys,
-}
 
 
 def _info(wanted: set[int]) -> pa.Table:
@@ -470,21 +416,6 @@ def _info(wanted: set[int]) -> pa.Table:
         [field.name for field in _INFO_VALUES],
     )
     return pa.Table.from_arrays([pa.array(list(facts), pa.uint32()), values], schema=_INFO)
-
-
-def _table(schema: pa.Schema, rows: Sequence[Sequence[Any]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [pa.array(values, f.type) for values, f in zip(columns, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _like(pattern: str | None) -> Callable[[str], bool]:
-    """Return a test whether a name matches an SQL pattern; None matches every name."""
-    if pattern is None:
-        return lambda name: True
-    parts = (".*" if c == "%" else "." if c == "_" else re.escape(c) for c in pattern)
-    compiled = re.compile("".join(parts), re.DOTALL)
-    return lambda name: compiled.fullmatch(name) is not None
 
 
 def _unpacked(command: bytes) -> tuple[str, p.Fields]:

@@ -74,7 +74,7 @@ class Server:
         tls: ssl.SSLContext | None = None,
         limits: Limits = Limits(),  # noqa: B008
     ) -> None:
-        self._source = Source(sessions, users, roles)
+        self._source = Source(sessions, users, roles, "postgresql")
         self._users = users
         self._tls = tls
         self._limits = limits

@@ -467,7 +467,7 @@ class Client:
         return {name: [settings[shown]]}
 
     def _search_path(self) -> str:
-        return ", ".join(self._source.schemas(self._user))
+        return ", ".join(self._source.system(self._user).schemas)
 
     def _facts(self) -> Facts:
         """Return the functions about the session, such as `current_user`, by name."""
@@ -482,13 +482,13 @@ class Client:
             return value
 
         def first_schema() -> str | None:
-            return next(iter(self._source.schemas(self._user)), None)
+            return next(iter(self._source.system(self._user).schemas), None)
 
         return {
             "current_setting": setting,
             "set_config": change,
             "current_schema": first_schema,
-            "current_schemas": lambda *_: ["pg_catalog", *self._source.schemas(self._user)],
+            "current_schemas": lambda *_: ["pg_catalog", *self._source.system(self._user).schemas],
             "version": lambda: f"PostgreSQL {SERVER_VERSION} (lakehouse_assets on DuckDB)",
             "pg_backend_pid": lambda: self.number,
             **dict.fromkeys(("current_database", "current_catalog"), lambda: DATABASE),

@@ -33,20 +33,27 @@ Stop = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class _System:
+class System:
     """The system tables of a role.
 
     Attributes:
         database: The tables.
         relations: The tables and views that they list.
-        schemas: Names of the schemas with tables.
         checked: Time of the list.
     """
 
     database: Any
     relations: tuple[Relation, ...]
-    schemas: tuple[str, ...]
     checked: float
+
+    @property
+    def schemas(self) -> list[str]:
+        """Names of the schemas with tables."""
+        return sorted({relation.schema for relation in self.relations})
+
+    def query(self) -> Query:
+        """Begin a query on the tables, in DuckDB's SQL."""
+        return Query(self.database.cursor(), nullcontext)
 
 
 class Source:
@@ -56,14 +63,18 @@ class Source:
         sessions: Sessions on the lake, which restrict statements to a role.
         users: All users.
         roles: The roles by name.
+        access: Way of access, for the audit log.
     """
 
-    def __init__(self, sessions: Sessions, users: Users, roles: Mapping[str, Access]) -> None:
+    def __init__(
+        self, sessions: Sessions, users: Users, roles: Mapping[str, Access], access: str
+    ) -> None:
         self._sessions = sessions
         self._roles = roles
         self._users = users
+        self._access = access
         self._numbers = numbers_of_tables()
-        self._systems: dict[tuple[str, str], _System] = {}
+        self._systems: dict[tuple[str, str], System] = {}
         self._lock = threading.Lock()
 
     def run(self, text: str, user: User, facts: Facts, running: Callable[[Stop], None]) -> Rows:
@@ -80,11 +91,11 @@ class Source:
         """
         of_system = system_query(text, self._numbers, facts)
         if of_system is not None:
-            query = self._system_query(user)
+            query = self.system(user).query()
             running(query.close)
             rows = query.run(of_system, batch_rows=_BATCH)
             return Rows(rows.schema, rows, query.close, dict.fromkeys(VECTORS, _INT2VECTOR))
-        session = self._open(user)
+        session = self.open(user)
         running(session.cancel)
         answer = session.run(text, batch_rows=_BATCH)
         return Rows(answer.rows.schema, answer.rows, session.cancel)
@@ -97,23 +108,17 @@ class Source:
         """
         of_system = system_query(text, self._numbers, facts)
         if of_system is not None:
-            return self._system_query(user).describe(of_system)
-        return self._open(user).describe(text)
+            return self.system(user).query().describe(of_system)
+        return self.open(user).describe(text)
 
-    def schemas(self, user: User) -> tuple[str, ...]:
-        """Return the schemas with tables that a user sees."""
-        return self._system(user).schemas
-
-    def _open(self, user: User) -> Session:
+    def open(self, user: User) -> Session:
         """Open a read-only session with the user's role."""
         access = None if user.role == OWNER else self._roles[user.role]
-        reader = Reader(user.name, "postgresql")
+        reader = Reader(user.name, self._access)
         return self._sessions.open(access, guarded=True, reader=reader)
 
-    def _system_query(self, user: User) -> Query:
-        return Query(self._system(user).database.cursor(), nullcontext)
-
-    def _system(self, user: User) -> _System:
+    def system(self, user: User) -> System:
+        """Return the system tables of a user."""
         owner = user.role == OWNER
         # The owner sees all users, others only themselves.
         key = (user.role, "" if owner else user.name)
@@ -122,12 +127,11 @@ class Source:
             if known and time.monotonic() - known.checked < _FRESH_SECONDS:
                 return known
             lake = self._sessions.lake
-            relations = tuple(relations_of(self._open(user), lake.registry))
+            relations = tuple(relations_of(self.open(user), lake.registry))
             if known and known.relations == relations:
                 database = known.database
             else:
                 shown = {n: u.role == OWNER for n, u in self._users.items() if owner or u == user}
                 database = database_of(relations, shown, DEFAULTS)
-            schemas = tuple(sorted({relation.schema for relation in relations}))
-            self._systems[key] = _System(database, relations, schemas, time.monotonic())
+            self._systems[key] = System(database, relations, time.monotonic())
             return self._systems[key]

@@ -137,6 +137,9 @@ def test_keys_are_those_of_the_registry(
         ).SerializeToString()
         info = client.get_flight_info(flight.FlightDescriptor.for_command(packed), options)
         (row,) = client.do_get(info.endpoints[0].ticket, options).read_all().to_pylist()
+        for damaged in (b"\xff", packed[:-1], packed.replace(b"arrow", b"crown")):
+            with pytest.raises(flight.FlightError, match="is not a Flight SQL command"):
+                client.get_flight_info(flight.FlightDescriptor.for_command(damaged), options)
     assert found.items() <= row.items()
 
 
