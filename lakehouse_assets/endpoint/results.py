@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 from lakehouse_assets.endpoint.commands import Command
 from lakehouse_assets.endpoint.messages import Field
 from lakehouse_assets.endpoint.sqlstate import SqlError
-from lakehouse_assets.endpoint.values import copy_rows, data_rows, field_of
+from lakehouse_assets.endpoint.values import copy_rows, field_of
 
 # Rows that are encoded at a time.
 _PART = 8192
+# Writes some rows as messages.
+Form: TypeAlias = "Callable[[pa.RecordBatch], memoryview]"
 
 
 class Rows:
@@ -65,18 +67,6 @@ class Rows:
         length = min(_PART, self._rest.num_rows, most or _PART)
         part, self._rest = self._rest.slice(0, length), self._rest.slice(length)
         return part
-
-
-class Form(Protocol):
-    """How rows are written."""
-
-    def __call__(self, batch: pa.RecordBatch) -> memoryview:
-        """Return the messages of some rows."""
-
-
-def as_data_rows(formats: Sequence[int]) -> Form:
-    """Write rows as the answer to a query, each column as text (0) or binary (1)."""
-    return lambda batch: data_rows(batch, formats)
 
 
 def formats_of(given: Sequence[int], columns: int) -> list[int]:

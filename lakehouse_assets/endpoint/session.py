@@ -7,16 +7,18 @@ import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.endpoint import messages as m
 from lakehouse_assets.endpoint.commands import Command, command_of, statements_of
 from lakehouse_assets.endpoint.parameters import count_of, literal, null, with_literals
-from lakehouse_assets.endpoint.results import CopyForm, Form, Rows, as_data_rows, formats_of
+from lakehouse_assets.endpoint.results import CopyForm, Form, Rows, formats_of
 from lakehouse_assets.endpoint.settings import REPORTED, SessionSettings, spelling
 from lakehouse_assets.endpoint.sqlstate import SqlError, with_sqlstate
 from lakehouse_assets.endpoint.system_tables import DATABASE, SERVER_VERSION
+from lakehouse_assets.endpoint.values import data_rows
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -277,16 +279,12 @@ class Client:
     ) -> list[m.Field] | None:
         """Start a statement and return its columns; None if it returns no rows."""
         command = portal.command
-        if command.kind in {"fetch", "move"}:
-            return (
-                await self._fields(self._portal(command.name)) if command.kind == "fetch" else None
-            )
+        if command.kind == "fetch":
+            return await self._fields(self._portal(command.name))
         if command.kind not in {"query", "show", "copy"}:
             return None
         self._check_transaction()
-        if command.kind == "show":
-            portal.rows = Rows.of(self._shown(command.name))
-        elif only_describe:
+        if only_describe and command.kind != "show":
             schema = await self._in_thread(
                 lambda: self._source.describe(command.text, self._user, self._facts())
             )
@@ -294,8 +292,10 @@ class Client:
         return (await self._started(portal)).fields
 
     async def _started(self, portal: _Portal) -> Rows:
-        if portal.rows is None:
-            text = portal.command.text
+        text = portal.command.text
+        if portal.rows is None and portal.command.kind == "show":
+            portal.rows = Rows.of(self._shown(portal.command.name))
+        elif portal.rows is None:
             portal.rows = await self._in_thread(
                 lambda: self._source.run(text, self._user, self._facts(), self._runs)
             )
@@ -313,11 +313,7 @@ class Client:
         if command.kind not in {"commit", "rollback", "rollback_to"}:
             self._check_transaction()
         if command.kind in {"query", "show"}:
-            rows = (
-                await self._started(portal)
-                if command.kind == "query"
-                else (portal.rows or Rows.of(self._shown(command.name)))
-            )
+            rows = await self._started(portal)
             sent = await self._send_rows(rows, self._form(portal, rows), most)
             if most is not None and sent == most:
                 self._send(m.PORTAL_SUSPENDED)
@@ -338,7 +334,7 @@ class Client:
             self._send(m.complete(command.tag or command.kind.upper()))
 
     def _form(self, portal: _Portal, rows: Rows) -> Form:
-        return as_data_rows(formats_of(portal.given, len(rows.schema)))
+        return partial(data_rows, formats=formats_of(portal.given, len(rows.schema)))
 
     async def _copy(self, portal: _Portal) -> None:
         form = CopyForm(portal.command)

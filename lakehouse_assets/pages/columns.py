@@ -15,22 +15,17 @@ if TYPE_CHECKING:
 
 # Whole numbers up to here, and sums of them, are exact in a browser.
 _EXACT = 2**53
+_WHOLE = ("uint8", "int8", "uint16", "int16", "uint32", "int32")
 
 
 def array(values: np.ndarray[Any, Any]) -> dict[str, str]:
     """Encode numbers as `{type, data}`: the smallest type that holds them, and base64."""
-    kinds: tuple[type[np.generic], ...] = (np.float64,)
-    if values.dtype.kind in "iu":
-        kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.float64)
+    whole = _WHOLE if values.dtype.kind in "iu" else ()
     low, high = (values.min(), values.max()) if len(values) else (0, 0)
-    for kind in kinds:
-        if kind is np.float64:
-            break
-        bounds = np.iinfo(kind)  # type: ignore[type-var]
-        if bounds.min <= low and high <= bounds.max:
-            break
+    fitting = (k for k in whole if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
+    kind = next(fitting, "float64")
     data = values.astype(np.dtype(kind).newbyteorder("<"))
-    return {"type": np.dtype(kind).name, "data": b64encode(data.tobytes()).decode()}
+    return {"type": kind, "data": b64encode(data.tobytes()).decode()}
 
 
 def dictionary(
@@ -42,24 +37,16 @@ def dictionary(
         column: The column.
         order: Column that orders the values; by default their own order.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = column.type
-    distinct = column.unique()
-    values = distinct.take(pc.array_sort_indices(distinct, null_placement="at_start"))
+    values = _sorted(column.unique())
     if order is not None:
         first = order.take(pc.index_in(values, value_set=column.combine_chunks()))
         # Values of one place stay in their own order.
         values = values.take(
             pc.array_sort_indices(first.combine_chunks(), null_placement="at_start")
         )
-    codes = pc.index_in(column, value_set=values)
-    if pa.types.is_timestamp(kind):
-        labels = [None if v is None else _moment(v) for v in values.to_pylist()]
-    else:
-        labels = [_label(value) for value in values.to_pylist()]
-    return labels, codes.to_numpy().astype(np.int64)
+    return [_label(value) for value in values.to_pylist()], _places(column, values)
 
 
 def anonymous(rows: pa.Table, private: Collection[str]) -> pa.Table:
@@ -98,20 +85,27 @@ def anonymous(rows: pa.Table, private: Collection[str]) -> pa.Table:
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     """Return the place of each row's value among the distinct values of its column."""
+    return _places(column, _sorted(column.unique()))
+
+
+def _sorted(values: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
-    distinct = column.unique()
-    values = distinct.take(pc.array_sort_indices(distinct, null_placement="at_start"))
-    ranks: np.ndarray[Any, Any] = pc.index_in(column, value_set=values).to_numpy()
-    return ranks.astype(np.int64)
+    return values.take(pc.array_sort_indices(values, null_placement="at_start"))
 
 
-def _moment(value: datetime) -> str:
-    text = value.replace(tzinfo=None).isoformat(" ")
-    return text[:16] if value.second == value.microsecond == 0 else text
+def _places(column: pa.ChunkedArray, values: pa.Array) -> np.ndarray[Any, Any]:
+    """Return the position of each row's value among values."""
+    import pyarrow.compute as pc
+
+    places: np.ndarray[Any, Any] = pc.index_in(column, value_set=values).to_numpy()
+    return places.astype(np.int64)
 
 
 def _label(value: Any) -> Any:
+    if isinstance(value, datetime):
+        text = value.replace(tzinfo=None).isoformat(" ")
+        return text[:16] if value.second == value.microsecond == 0 else text
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal) or (isinstance(value, int) and abs(value) > _EXACT):
