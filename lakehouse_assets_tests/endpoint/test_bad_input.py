@@ -221,17 +221,18 @@ def test_client_that_never_reads_is_dropped_and_nobody_waits(lake: Lake) -> None
         answers(served)
 
 
-@pytest.mark.parametrize("sent", [
-    b"", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", struct.pack("!ii", 8, 1 << 16),
-    struct.pack("!i", 1 << 30), struct.pack("!ii", 8, 80877104),
-    struct.pack("!ii", 9, 196608) + b"u",
-], ids=["nothing", "a byte", "HTTP", "TLS", "version 1", "length", "GSS", "cut"])  # fmt: skip
-def test_half_closed_and_foreign_connections_end(lake: Lake, sent: bytes) -> None:
-    with serving(lake, limits=Limits(login_seconds=1, connections=2)) as served:
-        held = [served.connection() for _ in range(3)]
-        for connection in held:
+def test_half_closed_and_foreign_connections_end(lake: Lake) -> None:
+    foreign = [
+        b"", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", struct.pack("!i", 1 << 30),
+        struct.pack("!ii", 8, 1 << 16), struct.pack("!ii", 8, 80877104),
+        struct.pack("!ii", 9, 196608) + b"u",
+    ]  # fmt: skip
+    with serving(lake, limits=Limits(login_seconds=1)) as served:
+        held = [served.connection() for _ in range(2 * len(foreign))]
+        for connection, sent in zip(held, foreign * 2, strict=True):
             connection.sendall(sent)
-        held[0].shutdown(socket.SHUT_WR)
+        for connection in held[: len(foreign)]:
+            connection.shutdown(socket.SHUT_WR)
         answers(served)
         for connection in held:
             with connection:
@@ -342,7 +343,7 @@ def test_too_many_clients_are_told(lake: Lake) -> None:
 def test_idle_client_is_told_why_it_ends(lake: Lake) -> None:
     with serving(lake, limits=Limits(idle_seconds=0.2)) as served:
         client = psycopg.connect(served.dsn(), autocommit=True)
-        time.sleep(1)
+        time.sleep(0.5)
         with pytest.raises(psycopg.OperationalError, match="idle for too long"):
             client.execute("select 1")
 
