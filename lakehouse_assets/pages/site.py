@@ -9,17 +9,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakehouse_assets.catalog.pages import Page, Source, check_page, table_of, tables_of
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.errors import LakehouseError, QueryError
 from lakehouse_assets.pages.cube import Ask, TooManyRowsError, load
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 # Marks a folder that was written here, and so may be replaced.
 _MARK = "pages.json"
@@ -263,20 +259,11 @@ def _write(folder: Path, models: Mapping[str, dict[str, Any]], links: list[dict[
 
 def _copy_assets(folder: Path) -> list[str]:
     """Copy scripts, styles and libraries; return the scripts in loading order."""
-    package = files("lakehouse_assets.pages")
-    (folder / "assets").mkdir(parents=True)
-
-    def copy(tree: Traversable, to: Path) -> None:
-        for item in sorted(tree.iterdir(), key=lambda item: item.name):
-            if item.is_dir():
-                (to / item.name).mkdir()
-                copy(item, to / item.name)
-            elif not item.name.startswith("__"):
-                (to / item.name).write_bytes(item.read_bytes())
-
-    copy(package / "assets", folder / "assets")
-    (folder / "vendor").mkdir()
-    copy(package / "vendor", folder / "vendor")
+    package = Path(__file__).parent
+    for source in (*package.glob("assets/**/*.*"), *package.glob("vendor/*.*")):
+        copy = folder / source.relative_to(package)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(source.read_bytes())
     vendored = sorted(path.name for path in (folder / "vendor").glob("*.js"))
     first = [f"{name}.js" for name in _RUNTIME]
     others = sorted(path.name for path in (folder / "assets").glob("*.js"))

@@ -14,17 +14,20 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
 import pytest
+from typer.testing import CliRunner
 
 from lakehouse_assets.catalog.registry import Column, Table
+from lakehouse_assets.cli.main import app
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.governance.classify import Suspect, scan
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.quality.tables import QUALITY_EVENTS
-from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun, command
+from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 
 DATA = REPOSITORY.parent / "shared" / "data"
 _TYPES = {pa.string(): "string", pa.int64(): "bigint", pa.float64(): "double", pa.date32(): "date"}
@@ -207,12 +210,13 @@ def test_the_command_fails_where_a_class_is_not_declared(engine: Engine, tmp_pat
     ]  # fmt: skip
     data = engine.from_arrow(pa.Table.from_pylist(rows, arrow_schema(QUALITY_EVENTS)))
     lake.write(QUALITY_EVENTS, data, Everything(), Commit("run", "asset", "", "1"))
-    done = command("classify", variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)
-    assert done.returncode == 1
-    said = " ".join(done.stderr.split())
+    given = {"LAKEHOUSE_ROOT": str(tmp_path)}
+    done = CliRunner().invoke(app, ["classify"], env=given)
+    assert isinstance(done.exception, LakehouseError)
+    said = str(done.exception)
     assert 'not declared: quality.quality_events.run_id (pii="contact"). Add' in said
     assert "1 look like personal data" in done.stdout
-    absent = command("classify", "--json", "quality_events", "quality_rules",
-                     variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)  # fmt: skip
-    assert (absent.returncode, absent.stdout) == (1, "")
-    assert "No rows of quality.quality_rules are stored in" in absent.stderr
+    names = ["quality_events", "quality_rules"]
+    absent = CliRunner().invoke(app, ["classify", "--json", *names], env=given)
+    assert absent.stdout == ""
+    assert "No rows of quality.quality_rules are stored in" in str(absent.exception)

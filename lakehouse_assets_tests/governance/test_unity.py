@@ -15,10 +15,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
+from lakehouse_assets.cli.main import app
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load
-from lakehouse_assets_tests.airline.samples import SampleRun, command, variables_of
+from lakehouse_assets_tests.airline.samples import SampleRun, variables_of
 
 TOKEN = "t" * 32
 
@@ -110,6 +112,7 @@ def test_duckdb_attaches_it_and_reads_the_tables(server: str, sample: SampleRun)
 
 
 def test_without_a_token_it_does_not_start(tmp_path: Path) -> None:
-    done = command("serve", "catalog", variables={"LAKEHOUSE_ROOT": str(tmp_path)}, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "The server needs a token; make one with `openssl rand -hex 32`" in done.stderr
+    given = {"LAKEHOUSE_ROOT": str(tmp_path), "LAKEHOUSE_SERVING_TOKEN": ""}
+    done = CliRunner().invoke(app, ["serve", "catalog"], env=given)
+    said = "The server needs a token; make one with `openssl rand -hex 32`"
+    assert said in str(done.exception)
