@@ -14,6 +14,7 @@ import sqlglot
 from sqlglot.errors import SqlglotError
 
 from lakehouse_assets.endpoint.sqlstate import SqlError
+from lakehouse_assets.endpoint.values import ARRAYS, NUMERIC
 
 # DuckDB's names of types by PostgreSQL's number. Values of other types are written as texts, whose
 # type DuckDB infers.
@@ -22,11 +23,7 @@ _CASTS = {
     700: "FLOAT", 701: "DOUBLE", 1082: "DATE", 1083: "TIME", 1114: "TIMESTAMP",
     1184: "TIMESTAMPTZ", 1186: "INTERVAL", 2950: "UUID",
 }  # fmt: skip
-_ELEMENTS = {
-    1000: 16, 1005: 21, 1007: 23, 1009: 25, 1015: 1043, 1016: 20, 1021: 700, 1022: 701, 1028: 26,
-    1115: 1114, 1182: 1082, 1185: 1184, 1231: 1700, 2951: 2950,
-}  # fmt: skip
-_NUMERIC = 1700
+_ELEMENTS = {array: element for element, array in ARRAYS.items()} | {1015: 1043, 2951: 2950}
 _BEFORE = "SELECT "
 _EPOCH = date(2000, 1, 1)
 
@@ -95,10 +92,10 @@ def _places(text: str) -> list[_Place]:
 
 def null(oid: int) -> str:
     """Return a null of a type, as SQL."""
-    kind = "DECIMAL(38,10)" if oid == _NUMERIC else _CASTS.get(oid)
+    kind = "DECIMAL(38,10)" if oid == NUMERIC else _CASTS.get(oid)
     element = _ELEMENTS.get(oid)
     if element is not None:
-        kind = f"{_CASTS.get(element, 'DOUBLE' if element == _NUMERIC else 'VARCHAR')}[]"
+        kind = f"{_CASTS.get(element, 'DOUBLE' if element == NUMERIC else 'VARCHAR')}[]"
     return f"CAST(NULL AS {kind})" if kind else "NULL"
 
 
@@ -124,7 +121,7 @@ def literal(value: bytes | None, oid: int, binary: bool) -> str:
 def _literal(text: str, oid: int) -> str:
     if oid in _ELEMENTS:
         return f"CAST({_quoted('[' + text[1:-1] + ']')} AS {null(oid)[13:]}"
-    if oid == _NUMERIC:
+    if oid == NUMERIC:
         return _decimal(text)
     if oid == 17 and text.startswith("\\x"):
         text = "".join(f"\\x{byte:02X}" for byte in bytes.fromhex(text[2:]))
@@ -165,7 +162,7 @@ def _of_binary(value: bytes, oid: int) -> str:
     if oid == 1186:
         microseconds, days, months = struct.unpack("!qii", value)
         return f"{months} months {days} days {microseconds} microseconds"
-    if oid == _NUMERIC:
+    if oid == NUMERIC:
         return _of_numeric(value)
     if oid == 2950:
         return str(uuid.UUID(bytes=value))

@@ -22,7 +22,7 @@ TEXT: Final = 25
 NUMERIC: Final = 1700
 # Number and size of each type, and the number of arrays of it.
 _BOOL, _BYTEA, _INT8, _INT2, _INT4 = (16, 1), (17, -1), (20, 8), (21, 2), (23, 4)
-_ARRAYS: Final = {
+ARRAYS: Final = {
     16: 1000, 17: 1001, 20: 1016, 21: 1005, 23: 1007, 25: 1009, 26: 1028, 114: 199, 700: 1021,
     701: 1022, 1082: 1182, 1083: 1183, 1114: 1115, 1184: 1185, 1186: 1187, 1700: 1231,
 }  # fmt: skip
@@ -68,7 +68,7 @@ def _type_of(kind: pa.DataType) -> tuple[int, int]:
         inner = kind
         while hasattr(inner, "value_type"):
             inner = inner.value_type
-        return _ARRAYS.get(_type_of(inner)[0], 1009), -1
+        return ARRAYS.get(_type_of(inner)[0], 1009), -1
     if pa.types.is_nested(kind):
         return 114, -1
     return TEXT, -1
