@@ -523,9 +523,7 @@ def data_type(column: Column) -> str:
     return "dateTime" if column.type.startswith(("date", "timestamp")) else "string"
 
 
-def _column(
-    table: Table, column: Column, related: bool, synonyms: tuple[str, ...]
-) -> ModelColumn:
+def _column(table: Table, column: Column, related: bool, synonyms: tuple[str, ...]) -> ModelColumn:
     technical = column.name in {"load_timestamp", "inputs_digest"}
     number = column.decimal is not None or column.type in {*_INTEGERS, "double"}
     kind = data_type(column)

@@ -160,14 +160,18 @@ class _PageWriter:
         shown = [v for v in self._page.visuals if self._can_show(v)]
         if not shown:
             return
-        slicers = [s for s in self._page.slicers if self._can_slice(s.dimension)]
+        slicers = [
+            (slicer, source)
+            for slicer in self._page.slicers
+            if (source := self._source_of_slicer(slicer.dimension)) is not None
+        ]
         yield self._heading()
         top = _MARGIN + _TITLE
         if slicers:
             width = (WIDTH - 2 * _MARGIN + _GAP) // len(slicers) - _GAP
-            for number, slicer in enumerate(slicers):
+            for number, (slicer, source) in enumerate(slicers):
                 place = (_MARGIN + number * (width + _GAP), top, width, _SLICER)
-                yield self._slicer(slicer.dimension, slicer.kind == "range", place)
+                yield self._slicer(slicer.dimension, slicer.kind == "range", source, place)
             top += _SLICER + _GAP
         unit = (WIDTH - 2 * _MARGIN + _GAP) / 12
         column = height = 0
@@ -190,17 +194,19 @@ class _PageWriter:
             self._report(f"visual {visual.title!r}", reason)
         return reason is None
 
-    def _can_slice(self, dimension: str) -> bool:
-        reasons = [
-            self._missing(source, [dimension], [])
-            for source in self._page.sources
-            if self._table_of(source) is None
-            or has_dimension(self._registry, self._page, source, dimension)
-        ]
-        found = None in reasons
-        if not found:
-            self._report(f"slicer {dimension!r}", next(filter(None, reasons), "no source has it"))
-        return found
+    def _source_of_slicer(self, dimension: str) -> Source | None:
+        """Return the first source whose dimension the model has; a missing one is reported."""
+        reasons = []
+        for source in self._page.sources:
+            if self._table_of(source) is None or has_dimension(
+                self._registry, self._page, source, dimension
+            ):
+                reason = self._missing(source, [dimension], [])
+                if reason is None:
+                    return source
+                reasons.append(reason)
+        self._report(f"slicer {dimension!r}", next(iter(reasons), "no source has it"))
+        return None
 
     def _report(self, what: str, reason: str) -> None:
         self._left_out.append(f"{what} of page {self._page.name}: {reason}")
@@ -292,12 +298,7 @@ class _PageWriter:
             },
         )
 
-    def _slicer(self, dimension: str, ranged: bool, place: Sequence[int]) -> _Json:
-        source = next(
-            s for s in self._page.sources
-            if self._table_of(s) and has_dimension(self._registry, self._page, s, dimension)
-            and self._missing(s, [dimension], []) is None
-        )  # fmt: skip
+    def _slicer(self, dimension: str, ranged: bool, source: Source, place: Sequence[int]) -> _Json:
         found = self._dimension(source, dimension)
         column = resolve(self._registry, self._page, source, dimension).column
         orders = column.type.startswith(("date", "timestamp")) or column.unit is not None
