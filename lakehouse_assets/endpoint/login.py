@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.endpoint import messages as m
@@ -73,24 +73,23 @@ class Cancel:
     secret: int
 
 
+@dataclass
 class Door:
     """Logs clients in.
 
-    Args:
+    Attributes:
         users: The users by name.
         tls: The server's certificate; None for connections without TLS only.
         tls_only: Whether clients without TLS are refused.
         seconds: How long a TLS handshake may take.
+        failed: The logins that have failed.
     """
 
-    def __init__(
-        self, users: Users, tls: ssl.SSLContext | None, *, tls_only: bool, seconds: float
-    ) -> None:
-        self._users = users
-        self._tls = tls
-        self._tls_only = tls_only
-        self._seconds = seconds
-        self._failed = FailedLogins()
+    users: Users
+    tls: ssl.SSLContext | None
+    tls_only: bool
+    seconds: float
+    failed: FailedLogins = field(default_factory=FailedLogins)
 
     async def login(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -106,10 +105,10 @@ class Door:
             code, body = await m.read_startup(reader)
             if code == m.CANCEL_REQUEST:
                 return Cancel(body.int32(), body.int32() & 0xFFFFFFFF)
-            if code == m.SSL_REQUEST and self._tls and not secure:
+            if code == m.SSL_REQUEST and self.tls and not secure:
                 await _nothing_more(reader)
                 writer.write(b"S")
-                await writer.start_tls(self._tls, ssl_handshake_timeout=self._seconds)
+                await writer.start_tls(self.tls, ssl_handshake_timeout=self.seconds)
                 secure = True
             elif code in {m.SSL_REQUEST, m.GSS_REQUEST}:
                 writer.write(b"N")
@@ -118,7 +117,7 @@ class Door:
                 break
         if code >> 16 != 3:
             raise SqlError("0A000", "Only version 3 of PostgreSQL's protocol is supported.")
-        if self._tls_only and not secure:
+        if self.tls_only and not secure:
             raise SqlError("28000", "This server requires TLS; connect with sslmode=require.")
         given = _startup_settings(body)
         options = [name for name in given if name.startswith("_pq_.")]
@@ -141,9 +140,9 @@ class Door:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str
     ) -> User:
         address = str(writer.get_extra_info("peername")[0])
-        self._failed.check(address, name)
-        user = self._users.get(name)
-        exchange = Exchange(user.verifier if user else self._users.unknown(name))
+        self.failed.check(address, name)
+        user = self.users.get(name)
+        exchange = Exchange(user.verifier if user else self.users.unknown(name))
         writer.write(m.authentication(_SASL, m.text(MECHANISM) + b"\0"))
         await writer.drain()
         first = await _sasl_message(reader)
@@ -153,7 +152,7 @@ class Door:
         await writer.drain()
         proof = exchange.final((await _sasl_message(reader)).rest())
         if proof is None or user is None:
-            self._failed.add(address, name)
+            self.failed.add(address, name)
             raise SqlError("28P01", "The user name or password is wrong.")
         writer.write(m.authentication(_SASL_FINAL, proof) + m.authentication(0))
         return user

@@ -146,23 +146,25 @@ def _frame(names: Sequence[str]) -> dict[str, str]:
     }  # fmt: skip
 
 
+@dataclass
 class _PageWriter:
     """Writes one page: its heading, slicers and visuals, from top to bottom."""
 
-    def __init__(self, registry: Registry, model: Model, page: Page, left_out: list[str]) -> None:
-        self._registry, self._model, self._page = registry, model, page
-        self._left_out = left_out
-        self._order = 0
-        self.height = 0
+    registry: Registry
+    model: Model
+    page: Page
+    left_out: list[str]
+    order: int = 0
+    height: int = 0
 
     def visuals(self) -> Iterator[_Json]:
         """Yield the page's visuals; afterwards, `height` is the page's."""
-        shown = [v for v in self._page.visuals if self._can_show(v)]
+        shown = [v for v in self.page.visuals if self._can_show(v)]
         if not shown:
             return
         slicers = [
             (slicer, source)
-            for slicer in self._page.slicers
+            for slicer in self.page.slicers
             if (source := self._source_of_slicer(slicer.dimension)) is not None
         ]
         yield self._heading()
@@ -186,7 +188,7 @@ class _PageWriter:
 
     def _can_show(self, visual: Visual) -> bool:
         """Whether the model has all fields of a visual; a missing one is reported."""
-        source = self._page.source(visual.source)
+        source = self.page.source(visual.source)
         reason = self._missing(source, visual.named_dimensions, visual.measures)
         if source.where and not visual.measures:
             reason = reason or "its source has a condition, which needs a measure"
@@ -197,9 +199,9 @@ class _PageWriter:
     def _source_of_slicer(self, dimension: str) -> Source | None:
         """Return the first source whose dimension the model has; a missing one is reported."""
         reasons = []
-        for source in self._page.sources:
+        for source in self.page.sources:
             if self._table_of(source) is None or has_dimension(
-                self._registry, self._page, source, dimension
+                self.registry, self.page, source, dimension
             ):
                 reason = self._missing(source, [dimension], [])
                 if reason is None:
@@ -209,7 +211,7 @@ class _PageWriter:
         return None
 
     def _report(self, what: str, reason: str) -> None:
-        self._left_out.append(f"{what} of page {self._page.name}: {reason}")
+        self.left_out.append(f"{what} of page {self.page.name}: {reason}")
 
     def _missing(
         self, source: Source, dimensions: Iterable[str], measures: Iterable[str]
@@ -219,11 +221,11 @@ class _PageWriter:
         if table is None:
             return f"{source.table} is not in the model"
         for name in dimensions:
-            path = resolve(self._registry, self._page, source, name)
+            path = resolve(self.registry, self.page, source, name)
             here = table
             for join in path.joins:
-                to = self._model.find(join.table)
-                if to is None or not self._model.follows(here, join.reference.columns, to):
+                to = self.model.find(join.table)
+                if to is None or not self.model.follows(here, join.reference.columns, to):
                     return f"the relation of {here.name} to {join.table.name} is not active"
                 here = to
         for name in measures:
@@ -232,8 +234,8 @@ class _PageWriter:
         return None
 
     def _table_of(self, source: Source) -> ModelTable | None:
-        table = table_on(self._registry, self._page, source)
-        return self._model.find(table, history=source.history) if table else None
+        table = table_on(self.registry, self.page, source)
+        return self.model.find(table, history=source.history) if table else None
 
     def _measure(self, table: ModelTable, source: Source, name: str) -> _Field | None:
         wanted = source.where
@@ -250,43 +252,43 @@ class _PageWriter:
         uses.
         """
         own = self._column(source, name)
-        shared_values = self._model.shared_column(name, *own)
+        shared_values = self.model.shared_column(name, *own)
         if shared_values:
-            return _Field(shared_values.name, shared_values.name, self._page.label(name))
+            return _Field(shared_values.name, shared_values.name, self.page.label(name))
         table = self._table_of(source)
         if table is None or own[0] != table.name or table.history:
-            return _Field(*own, self._page.label(name))
-        for other in self._page.sources:
-            if self._table_of(other) and has_dimension(self._registry, self._page, other, name):
+            return _Field(*own, self.page.label(name))
+        for other in self.page.sources:
+            if self._table_of(other) and has_dimension(self.registry, self.page, other, name):
                 shared = self._column(other, name)
-                if shared[0] in self._model.reached(table.name):
-                    return _Field(*shared, self._page.label(name))
-        return _Field(*own, self._page.label(name))
+                if shared[0] in self.model.reached(table.name):
+                    return _Field(*shared, self.page.label(name))
+        return _Field(*own, self.page.label(name))
 
     def _column(self, source: Source, name: str) -> tuple[str, str]:
-        path = resolve(self._registry, self._page, source, name)
-        table = self._model.find(path.table) if path.joins else self._table_of(source)
+        path = resolve(self.registry, self.page, source, name)
+        table = self.model.find(path.table) if path.joins else self._table_of(source)
         if table is None:
             raise KeyError(path.table.full_name)
         return table.name, path.column.name
 
     def _container(self, name: str, place: Sequence[int], visual: _Json) -> _Json:
-        self._order += 1
+        self.order += 1
         left, top, width, height = place
         return {
             "$schema": f"{_DEFINITION}/visualContainer/2.9.0/schema.json",
-            "name": short(self._model.domain, "page", self._page.name, name),
+            "name": short(self.model.domain, "page", self.page.name, name),
             "position": {
-                "x": left, "y": top, "z": self._order * 1000, "width": width, "height": height,
-                "tabOrder": self._order * 1000,
+                "x": left, "y": top, "z": self.order * 1000, "width": width, "height": height,
+                "tabOrder": self.order * 1000,
             },
             "visual": visual,
         }  # fmt: skip
 
     def _heading(self) -> _Json:
         runs = [
-            {"value": self._page.title, "textStyle": {"fontSize": "20pt", "fontWeight": "bold"}},
-            {"value": self._page.description, "textStyle": {"fontSize": "10pt"}},
+            {"value": self.page.title, "textStyle": {"fontSize": "20pt", "fontWeight": "bold"}},
+            {"value": self.page.description, "textStyle": {"fontSize": "10pt"}},
         ]
         paragraphs = [{"textRuns": [run]} for run in runs]
         return self._container(
@@ -300,7 +302,7 @@ class _PageWriter:
 
     def _slicer(self, dimension: str, ranged: bool, source: Source, place: Sequence[int]) -> _Json:
         found = self._dimension(source, dimension)
-        column = resolve(self._registry, self._page, source, dimension).column
+        column = resolve(self.registry, self.page, source, dimension).column
         orders = column.type.startswith(("date", "timestamp")) or column.unit is not None
         mode = "Between" if ranged and orders else "Dropdown"
         return self._container(
@@ -323,7 +325,7 @@ class _PageWriter:
         )
 
     def _visual(self, visual: Visual, place: Sequence[int]) -> _Json:
-        source = self._page.source(visual.source)
+        source = self.page.source(visual.source)
         table = self._table_of(source)
         shown = SHOWN[visual.kind]
         dimensions = [self._dimension(source, name) for name in visual.dimensions]
@@ -372,7 +374,7 @@ class _PageWriter:
             },
         )
         if visual.top and dimensions and measures:
-            name = short(self._model.domain, "page", self._page.name, "top", visual.title)
+            name = short(self.model.domain, "page", self.page.name, "top", visual.title)
             made["filterConfig"] = {"filters": [_top(name, dimensions[0], measures[0], visual.top)]}
         return made
 
