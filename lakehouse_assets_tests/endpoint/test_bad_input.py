@@ -13,21 +13,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from lakehouse_assets import clock
 from lakehouse_assets.endpoint.server import serve, tls_of
 from lakehouse_assets.endpoint.session import Limits
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets_tests.azure.authority import Certificates
 from lakehouse_assets_tests.endpoint.served import PASSWORD, ROLES, ROWS, Served, serving, users
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -240,44 +235,17 @@ def test_half_closed_and_foreign_connections_end(lake: Lake) -> None:
         answers(served)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of localhost and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(clock.now() - timedelta(days=2))
-        .not_valid_after(clock.now() + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "c.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "k.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder / "c.pem", folder / "k.pem"
-
-
 @pytest.fixture
-def secure(lake: Lake, certificate: tuple[Path, Path]) -> Iterator[Served]:
+def secure(lake: Lake, certificates: Certificates) -> Iterator[Served]:
     """The endpoint with TLS."""
-    with serving(lake, tls_of(*certificate), Limits(login_seconds=1)) as running:
+    tls = tls_of(certificates.certificate, certificates.key)
+    with serving(lake, tls, Limits(login_seconds=1)) as running:
         yield running
 
 
-def test_tls_is_checked_by_clients(secure: Served, certificate: tuple[Path, Path]) -> None:
-    options = {"host": "localhost", "sslmode": "verify-full", "sslrootcert": certificate[0]}
+def test_tls_is_checked_by_clients(secure: Served, certificates: Certificates) -> None:
+    root = certificates.authority
+    options = {"host": "localhost", "sslmode": "verify-full", "sslrootcert": root}
     with psycopg.connect(secure.dsn(**options)) as client:
         assert client.execute("show ssl").fetchone() == ("on",)
         assert client.execute("select count(*) from sales").fetchone() == (len(ROWS),)
@@ -348,7 +316,7 @@ def test_idle_client_is_told_why_it_ends(lake: Lake) -> None:
             client.execute("select 1")
 
 
-def test_other_machines_need_tls(lake: Lake, certificate: tuple[Path, Path]) -> None:
+def test_other_machines_need_tls(lake: Lake, certificates: Certificates) -> None:
     from lakehouse_assets.query.session import Sessions
 
     with pytest.raises(LakehouseError, match="--certificate"):
@@ -357,7 +325,7 @@ def test_other_machines_need_tls(lake: Lake, certificate: tuple[Path, Path]) -> 
             say=print,
         )  # fmt: skip
     with pytest.raises(LakehouseError, match="cannot be used"):
-        tls_of(certificate[0], certificate[0])
+        tls_of(certificates.certificate, certificates.certificate)
 
 
 def test_sigterm_ends_the_server_and_tells_its_clients(lake: Lake, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pyarrow import flight
 from lakehouse_assets.endpoint.flight import FlightSql
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.query.session import Sessions
+from lakehouse_assets_tests.azure.authority import Certificates
 from lakehouse_assets_tests.endpoint.served import CLERK, PASSWORD, ROLES, users
 
 
@@ -208,46 +209,14 @@ def test_many_clients_at_once_get_their_own_rows(server: FlightSql) -> None:
         assert list(pool.map(ask, range(1, 41))) == [[n * 1000, n] for n in range(1, 41)]
 
 
-def test_tls_hides_what_is_sent(sessions: Sessions, own_certificate: tuple[bytes, bytes]) -> None:
-    running = FlightSql("grpc+tls://127.0.0.1:0", sessions, users(), ROLES, own_certificate)
+def test_tls_hides_what_is_sent(sessions: Sessions, certificates: Certificates) -> None:
+    pair = certificates.certificate.read_bytes(), certificates.key.read_bytes()
+    running = FlightSql("grpc+tls://127.0.0.1:0", sessions, users(), ROLES, pair)
     try:
-        trusted = {DatabaseOptions.TLS_ROOT_CERTS.value: own_certificate[0].decode()}
+        trusted = {DatabaseOptions.TLS_ROOT_CERTS.value: certificates.authority.read_text()}
         with connect(running, **trusted) as connection:
             assert asked(connection, "select count(*) as n from sales").to_pylist() == [{"n": 1000}]
         with pytest.raises(dbapi.Error):
             connect(running)
     finally:
         running.shutdown()
-
-
-@pytest.fixture(scope="module")
-def own_certificate() -> tuple[bytes, bytes]:
-    """A certificate of 127.0.0.1 that has signed itself, and its key."""
-    from datetime import UTC, datetime, timedelta
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    begin = datetime.now(UTC) - timedelta(days=1)  # noqa: TID251
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=30))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM
-    secret = key.private_bytes(
-        form, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return certificate.public_bytes(form), secret
