@@ -263,7 +263,7 @@ def glossary() -> str:
             f"### {text(term.name)}\n\n{text(term.definition)}\n"
             + (f"\nAlso called {text(', '.join(term.synonyms))}.\n" if term.synonyms else "")
             + (f"\nSee also {text(', '.join(term.related))}.\n" if term.related else "")
-            + f"\nSteward: {code(term.steward)}.\n"
+            + f"\nSteward: {code(term.steward or domain.owner)}.\n"
             for term in sorted(domain.terms, key=lambda term: term.name.lower())
         )
         for domain in DOMAINS

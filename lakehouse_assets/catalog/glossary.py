@@ -18,7 +18,8 @@ class Term:
     Attributes:
         name: The term, as people say it.
         definition: What it means, how it is counted, and what it is not, in sentences.
-        steward: Who decides what it means: `team:<name>` or an e-mail address.
+        steward: Who decides what it means: `team:<name>` or an e-mail address; the domain's owner by
+            default.
         synonyms: Other words for it, which search finds too.
         columns: Columns whose values it names.
         measures: Measures whose results it names.
@@ -27,7 +28,7 @@ class Term:
 
     name: str
     definition: str
-    steward: str
+    steward: str | None = None
     synonyms: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()

@@ -86,7 +86,7 @@ def describe(
             "name": term.name,
             "domain": domain.name,
             "definition": term.definition,
-            "steward": term.steward,
+            "steward": term.steward or domain.owner,
             "synonyms": [*term.synonyms],
             "columns": [f"{t.full_name}.{c.name}" for t, c in term.columns_of(_tables(domain))],
             "measures": [f"{t.full_name}.{m.name}" for t, m in term.measures_of(_tables(domain))],

@@ -1,7 +1,6 @@
 """What the words of the loyalty programme mean."""
 
 from lakehouse_assets.catalog.glossary import Term
-from lakehouse_assets.domains.airline.shared import OWNER
 
 TERMS = (
     Term(
@@ -9,7 +8,6 @@ TERMS = (
         "A person enrolled in the loyalty programme, identified by a member number that never "
         "changes. A monthly table has one row per member of the latest snapshot. Do not add up "
         "the members of several months.",
-        OWNER,
         synonyms=("customer", "passenger", "frequent flyer"),
         columns=("customer_key",),
         measures=("kpi_customer_value.members", "gold_customer_segments_ml.members"),
@@ -19,14 +17,12 @@ TERMS = (
         "Snapshot month",
         "The month of the delivery that a member's data comes from. The source delivers all "
         "members once a month, each with the last two years of flying.",
-        OWNER,
         synonyms=("as-of month", "reporting month"),
         columns=("snapshot_month", "as_of_month"),
     ),
     Term(
         "Flight",
         "A member's flight in the two-year window of the snapshot, as the source counts flights.",
-        OWNER,
         synonyms=("trip", "frequency"),
         columns=("total_flights", "avg_flights"),
         measures=("flights", "flown", "average_flights"),
@@ -34,7 +30,6 @@ TERMS = (
     Term(
         "Distance flown",
         "Kilometres of all flights in the two-year window of the snapshot.",
-        OWNER,
         synonyms=("kilometres", "mileage", "km"),
         columns=("total_km_flown", "avg_km"),
         measures=("fact_flights.distance",),
@@ -44,7 +39,6 @@ TERMS = (
         "Money paid for flights, by year of the two-year window. Purchases are separate. The "
         "public teaching lab that this domain is modelled on calls these columns "
         "year_1_flights and year_2_flights by mistake.",
-        OWNER,
         synonyms=("ticket revenue", "year_1_flights", "year_2_flights"),
         columns=("year_1_revenue", "year_2_revenue"),
         measures=("fact_flights.fare_revenue",),
@@ -54,7 +48,6 @@ TERMS = (
         "Loyalty points",
         "Points credited to a member in the two-year window, for flights and for anything else. "
         "Clusters are ranked by the mean of their members' points.",
-        OWNER,
         synonyms=("miles", "bonus points"),
         columns=("total_loyalty_points", "base_points", "avg_points", "non_flight_points"),
         measures=("average_points",),
@@ -63,14 +56,12 @@ TERMS = (
     Term(
         "Point redemption",
         "An exchange of points for an award in the two-year window.",
-        OWNER,
         synonyms=("exchange", "award"),
         columns=("exchange_count",),
     ),
     Term(
         "Recency",
         "Days from a member's last flight to the end of the window, counting both days.",
-        OWNER,
         synonyms=("days since last flight", "inactivity"),
         columns=("days_since_last_flight", "avg_days_since_flight", "last_flight_date"),
         measures=("average_days_since_flight",),
@@ -79,14 +70,12 @@ TERMS = (
     Term(
         "Flight interval",
         "Days between two consecutive flights of a member: the average and the longest.",
-        OWNER,
         columns=("avg_flight_interval_days", "max_flight_interval_days"),
     ),
     Term(
         "Average discount rate",
         "The average share of the full fare that a member paid: 1 is no discount, 0.7 is 30 % off. "
         "A low value means large discounts.",
-        OWNER,
         synonyms=("discount",),
         columns=("avg_discount_rate",),
     ),
@@ -94,14 +83,12 @@ TERMS = (
         "Loyalty tier",
         "The level of a member's card: Gold (4), Platinum (5), Diamond (6), or Silver for any "
         "other number.",
-        OWNER,
         synonyms=("status level", "card level", "FFP tier"),
         columns=("loyalty_tier", "tier_name"),
     ),
     Term(
         "Membership",
         "The time since a member joined the programme, and their first flight.",
-        OWNER,
         synonyms=("tenure", "joining"),
         columns=("loyalty_join_date", "first_flight_date", "days_since_joining",
                  "avg_days_since_joining"),
@@ -110,14 +97,12 @@ TERMS = (
         "Place of work",
         "City, province and country where a member works, as the member stated them. They are "
         "personal data and do not say where the member flies.",
-        OWNER,
         synonyms=("home", "address", "geography"),
         columns=("city", "province", "country", "geo_key"),
     ),
     Term(
         "Age and sex",
         "Age in years, age group and gender, as the member stated them.",
-        OWNER,
         synonyms=("age group", "gender", "demographics"),
         columns=("age", "age_group", "avg_age", "gender"),
     ),
@@ -125,7 +110,6 @@ TERMS = (
         "Purchase",
         "What a member bought, with its status. Purchases of every status are counted, but only "
         "completed ones are spend.",
-        OWNER,
         synonyms=("transaction", "order"),
         columns=("transaction_id", "transaction_date", "transaction_amount", "payment_method",
                  "region", "fact_transactions.status"),
@@ -136,7 +120,6 @@ TERMS = (
         "Completed spend",
         "The total of completed purchases delivered so far, in the source's currency. Purchases "
         "of any other status, and fares, are not included.",
-        OWNER,
         synonyms=("spend", "total spent", "customer value", "avg_revenue"),
         columns=("total_spent", "completed_amount", "completed_count", "transaction_count",
                  "avg_spent"),
@@ -148,7 +131,6 @@ TERMS = (
         "Active up to 90 days since the last flight, At Risk up to 180 days, and Inactive after "
         "that. The persona At-Risk Customers is wider: it includes At Risk and Inactive members, "
         "except New Joiners.",
-        OWNER,
         synonyms=("active", "at risk", "inactive", "churn risk"),
         columns=("customer_status", "previous_status"),
         measures=("kpi_customer_value.at_risk_share",),
@@ -159,7 +141,6 @@ TERMS = (
         "The persona of a member: Premium Elite Members, Loyal Frequent Flyers, New Joiners, "
         "Occasional Travelers or At-Risk Customers. Each member fits exactly one rule; members "
         "without a cluster are Uncategorized.",
-        OWNER,
         synonyms=("persona", "customer segment"),
         columns=("segment", "segment_name", "segment_rule", "previous_segment_name",
                  "gold_segment_summary.customer_count"),
@@ -171,7 +152,6 @@ TERMS = (
         "A group of similar members found by the k-means model. Clusters are numbered by mean "
         "loyalty points: 0 is the most valuable. Other numbers are comparable only between rows "
         "that the same model version scored.",
-        OWNER,
         synonyms=("k-means", "machine-learned segment"),
         columns=("cluster",),
         related=("Segment",),
@@ -180,7 +160,6 @@ TERMS = (
         "Recency, frequency and monetary score",
         "Scores from 1 to 5 for days since the last flight, flights, and loyalty points, by fixed "
         "thresholds; 5 is best.",
-        OWNER,
         synonyms=("RFM",),
         columns=("recency_score", "frequency_score", "monetary_score", "avg_recency",
                  "avg_frequency", "avg_monetary"),
@@ -190,7 +169,6 @@ TERMS = (
         "Segment migration",
         "The number of members by previous and current persona, including members who joined or "
         "left in between.",
-        OWNER,
         synonyms=("movement", "transition"),
         columns=("from_segment_name", "to_segment_name", "gold_segment_migration.customers",
                  "gold_segment_migration.share"),
@@ -201,7 +179,6 @@ TERMS = (
         "Newly at risk",
         "A member whose status is At Risk and was different in the latest earlier month. Members "
         "without a row in that month do not count.",
-        OWNER,
         synonyms=("at-risk alert",),
         columns=("gold_newly_at_risk.customer_key", "previous_status"),
         measures=("gold_newly_at_risk.members",),

@@ -1,14 +1,12 @@
 """The terms of the retail business."""
 
 from lakehouse_assets.catalog.glossary import Term
-from lakehouse_assets.domains.retail.shared import OWNER
 
 TERMS = (
     Term(
         "Sale",
         "One row of a source: the sales of a brand in a store in a week, or an online order. The "
         "number of sales is therefore not comparable between channels; pieces and revenue are.",
-        OWNER,
         synonyms=("order", "transaction"),
         columns=("sale_key", "sale_id", "sale_date", "sale_count", "period"),
         measures=("fact_sales.sales",),
@@ -17,14 +15,12 @@ TERMS = (
     Term(
         "Channel",
         "Where a product is sold: in a store or online.",
-        OWNER,
         synonyms=("store sales", "online sales"),
         columns=("channel",),
     ),
     Term(
         "Pieces sold",
         "Number of pieces of products sold, in both channels.",
-        OWNER,
         synonyms=("quantity", "units", "volume", "demand"),
         columns=("quantity",),
         measures=("fact_sales.pieces", "sales_outlook.pieces"),
@@ -34,7 +30,6 @@ TERMS = (
         "Revenue",
         "Money from sales in US dollars, as the channel's source reports it. Campaign revenue is a "
         "different figure: the revenue that marketing attributes to a campaign.",
-        OWNER,
         synonyms=("turnover", "sales amount"),
         columns=("fact_sales.revenue", "sales_days.revenue", "sales_weeks.revenue"),
         measures=("fact_sales.revenue", "fact_sales.revenue_per_piece"),
@@ -44,7 +39,6 @@ TERMS = (
         "Product",
         "What is sold, identified by category, product and brand. Store sales are known by brand "
         "only.",
-        OWNER,
         synonyms=("article", "brand", "category"),
         columns=("product_key", "product", "product_category", "brand"),
     ),
@@ -52,7 +46,6 @@ TERMS = (
         "Price",
         "Price per piece. The weekly price of a store is revenue divided by pieces, so discounts "
         "lower it.",
-        OWNER,
         columns=("price",),
         related=("Promotion",),
     ),
@@ -60,7 +53,6 @@ TERMS = (
         "Promotion",
         "How a store promotes a brand in a week: by an advertisement (feature), by a price at "
         "least 5 % below that of the previous eight weeks (deal), or not at all (none).",
-        OWNER,
         synonyms=("advert", "advertisement", "feature", "deal"),
         columns=("advert", "promotion"),
     ),
@@ -68,7 +60,6 @@ TERMS = (
         "Store",
         "One of the ten stores. Store sales use the store's number; events of devices use its id, "
         "S001 to S010.",
-        OWNER,
         synonyms=("shop", "branch"),
         columns=("store", "store_id", "dim_stores.city", "dim_stores.place_name"),
     ),
@@ -77,7 +68,6 @@ TERMS = (
         "Pieces that the model expects a store to sell of a brand in a week after the last "
         "delivered one. Eight of ten weeks should lie between the lower and the upper bound. Sums "
         "of bounds are too wide for a total.",
-        OWNER,
         synonyms=("sales forecast", "outlook", "p10", "p50", "p90"),
         columns=("forecast_p10", "forecast_p50", "forecast_p90", "demand", "demand_low",
                  "demand_high", "weeks_ahead", "method"),
@@ -88,7 +78,6 @@ TERMS = (
     Term(
         "Revenue after a campaign",
         "Revenue that the model expects all stores to make in each week after the latest campaign.",
-        OWNER,
         synonyms=("post-campaign revenue", "predicted revenue"),
         columns=("predicted_revenue", "revenue_low", "revenue_high", "weeks_after_campaign"),
         measures=("gold_post_campaign_revenue.predicted_revenue",
@@ -99,7 +88,6 @@ TERMS = (
         "Campaign",
         "A marketing campaign, identified by its name in any case. The campaign's hashtag is # and "
         "its name.",
-        OWNER,
         synonyms=("marketing campaign",),
         columns=("campaign_key", "campaign_name", "campaign_id", "hashtag"),
         measures=("campaign_tweets.hashtags",),
@@ -109,7 +97,6 @@ TERMS = (
         "Campaign result",
         "Responses, cost, revenue and profit of a campaign on one day, in one country, by one "
         "channel and for one generation, as marketing reports them.",
-        OWNER,
         synonyms=("response", "lead"),
         columns=("results", "responses", "camp_date", "loss_results"),
         measures=("campaign_days.results",),
@@ -118,7 +105,6 @@ TERMS = (
         "Campaign revenue",
         "Revenue that marketing attributes to a campaign, and its target. Some targets are "
         "negative in the source.",
-        OWNER,
         synonyms=("target", "attributed revenue"),
         columns=("campaign_days.revenue", "revenue_target", "total_revenue",
                  "total_revenue_target"),
@@ -129,7 +115,6 @@ TERMS = (
     Term(
         "Campaign cost",
         "The cost of a campaign, and its marketing cost, as marketing reports them.",
-        OWNER,
         synonyms=("spend", "marketing cost"),
         columns=("cost", "marketing_cost", "min_cost", "max_cost"),
         measures=("campaign_days.cost",),
@@ -138,7 +123,6 @@ TERMS = (
         "Profit and loss of a campaign",
         "Profit as marketing reports it, which is not revenue less cost. A campaign's loss is the "
         "sum of its negative profits only; profitable results do not offset it.",
-        OWNER,
         synonyms=("margin", "loss-making", "ROI"),
         columns=("profit", "total_profit", "loss", "total_loss", "loss_rank"),
         measures=("campaign_days.profit",),
@@ -147,7 +131,6 @@ TERMS = (
         "Generation addressed",
         "The generation that a campaign addresses, such as Gen Y. The source swaps generation and "
         "channel; silver and gold tables have them in the right columns.",
-        OWNER,
         synonyms=("customer segment", "audience", "campaign tactic"),
         columns=("campaign_days.customer_segment", "campaign_tactic"),
     ),
@@ -155,7 +138,6 @@ TERMS = (
         "Tweet",
         "A public message with one of the campaigns' hashtags. A message that was collected by "
         "several hashtags counts once for each.",
-        OWNER,
         synonyms=("post", "message"),
         columns=("tweet_id", "tweet_date", "tweeted_at", "tweets", "twitter_text", "username"),
         measures=("tweets",),
@@ -164,7 +146,6 @@ TERMS = (
     Term(
         "Hashtag",
         "A word with # before it. It belongs to the campaign of the same name, in any case.",
-        OWNER,
         synonyms=("tag",),
         columns=("tweets_by_hashtag.hashtag", "tweets.hashtag", "tweet_days.hashtag"),
         related=("Campaign",),
@@ -172,7 +153,6 @@ TERMS = (
     Term(
         "Retweet",
         "A tweet that repeats another user's tweet; and how often a tweet was retweeted or liked.",
-        OWNER,
         synonyms=("share", "reach", "like", "favourite"),
         columns=("retweets", "retweet_count", "is_retweet", "favourites", "favourite_count"),
         measures=("tweet_days.retweets", "tweet_days.retweets_per_tweet"),
@@ -181,7 +161,6 @@ TERMS = (
         "Sentiment",
         "Whether a tweet is positive, neutral or negative: according to the source (sentiment), or "
         "according to the model (ml_sentiment), with a probability.",
-        OWNER,
         synonyms=("mood", "opinion", "polarity"),
         columns=("sentiment", "sentiment_score", "ml_sentiment", "ml_sentiment_probability",
                  "positive_tweets", "neutral_tweets", "negative_tweets", "positive_share",
@@ -191,7 +170,6 @@ TERMS = (
         "Customer",
         "A person with a customer number in the customer system, who buys by contract or online. "
         "Former customers are included.",
-        OWNER,
         synonyms=("client", "buyer"),
         columns=("customer_id",),
         measures=("gold_customer_churn.customers",),
@@ -200,7 +178,6 @@ TERMS = (
     Term(
         "Churn",
         "Whether a customer has left, as observed in the month's snapshot; null if not known.",
-        OWNER,
         synonyms=("attrition", "left", "lost customer"),
         columns=("churn",),
         measures=("gold_customer_churn.churn_rate",),
@@ -211,7 +188,6 @@ TERMS = (
         "The model's probability that a customer leaves. The prediction is Yes if contacting the "
         "customer pays off: if the probability exceeds the cost of a contact divided by the loss "
         "of a customer, rather than one half.",
-        OWNER,
         synonyms=("churn risk", "churn score", "predicted churn"),
         columns=("churn_probability", "predicted_churn", "gold_customer_churn.reason_1",
                  "gold_customer_churn.reason_2", "gold_customer_churn.reason_3"),
@@ -222,7 +198,6 @@ TERMS = (
     Term(
         "Tenure",
         "Whole months from becoming a customer to the snapshot.",
-        OWNER,
         synonyms=("customer age", "tenure_month"),
         columns=("tenure_months",),
         measures=("gold_customer_churn.average_tenure",),
@@ -230,7 +205,6 @@ TERMS = (
     Term(
         "Customer spend",
         "What a customer pays per month, and has paid so far.",
-        OWNER,
         synonyms=("total amount", "unit price", "lifetime revenue"),
         columns=("unit_price", "total_amount", "average_amount", "price_drift"),
         measures=("gold_customer_churn.average_spend",),
@@ -239,7 +213,6 @@ TERMS = (
         "Contract and service",
         "The customer's contract, discount, delivery, support, kind of outlet, billing and payment "
         "method.",
-        OWNER,
         synonyms=("contract", "conditions"),
         columns=("store_contract", "discount", "online_delivery", "customer_support",
                  "outlet_size", "paperless_billing", "payment_method", "order_status"),
@@ -248,14 +221,12 @@ TERMS = (
         "Household",
         "The customer's gender, whether they are a senior citizen, and whether they have a partner "
         "or dependents.",
-        OWNER,
         synonyms=("demographics", "gender", "senior citizen"),
         columns=("gender", "senior_citizen", "partner", "dependents"),
     ),
     Term(
         "Visit",
         "One visit to the website, from its first page to its last.",
-        OWNER,
         synonyms=("session",),
         columns=("visit_number", "visited_at", "visit_date", "visits", "pages",
                  "website_visits.duration_seconds"),
@@ -266,7 +237,6 @@ TERMS = (
         "Visitor",
         "A person who visits the website, identified by a cookie. A person who returns counts "
         "once, so do not add up the visitors of several days.",
-        OWNER,
         synonyms=("user", "unique visitor"),
         columns=("visitor_key", "customer_type"),
         measures=("visitors", "repeat_customers"),
@@ -274,7 +244,6 @@ TERMS = (
     Term(
         "Bounce",
         "A visit that ended after one page. The bounce rate is the share of such visits.",
-        OWNER,
         synonyms=("bounce rate",),
         columns=("bounced", "bounces"),
         measures=("bounce_rate",),
@@ -282,7 +251,6 @@ TERMS = (
     Term(
         "Happiness",
         "The visitor's own answer: Happy or Not Happy. Shares count only visits with an answer.",
-        OWNER,
         synonyms=("satisfaction", "not happy"),
         columns=("happiness", "happy", "not_happy"),
         measures=("not_happy", "not_happy_share"),
@@ -291,7 +259,6 @@ TERMS = (
         "Conversion",
         "A visit that ended in an order. The conversion rate counts only visits of delivered rows "
         "with a valid rate (rated visits).",
-        OWNER,
         synonyms=("conversion rate", "order rate"),
         columns=("conversions", "conversion_rate", "rated_visits"),
         measures=("website_days.orders", "website_days.conversion_rate"),
@@ -299,7 +266,6 @@ TERMS = (
     Term(
         "Device",
         "A thermostat in a store that also counts visitors.",
-        OWNER,
         synonyms=("sensor", "thermostat"),
         columns=("device_id", "dim_devices.model", "installed_on"),
         related=("Reading",),
@@ -308,7 +274,6 @@ TERMS = (
         "Reading",
         "An event that a device sends every few seconds. Readings are added up by minute, by the "
         "device's clock; a late reading changes its minute.",
-        OWNER,
         synonyms=("event", "message", "telemetry"),
         columns=("readings", "readings_share", "minute", "revision", "events"),
         measures=("agg_thermostat_minute.thermostat_readings",
@@ -318,7 +283,6 @@ TERMS = (
         "Temperature",
         "Temperature in a store, as its thermostats measure it. It is in degrees Fahrenheit even "
         "if a device sends Celsius.",
-        OWNER,
         synonyms=("climate", "heat"),
         columns=("temp_avg", "temp_min", "temp_max", "temp_before", "temp_peak", "temp_spread"),
         measures=("agg_thermostat_minute.hottest_minute",
@@ -327,7 +291,6 @@ TERMS = (
     Term(
         "Battery charge",
         "Charge of a device's battery from 0 to 100 percent.",
-        OWNER,
         synonyms=("battery level",),
         columns=("battery_avg", "battery_limit", "battery_is_low"),
         measures=("store_hours.average_battery",),
@@ -336,7 +299,6 @@ TERMS = (
         "Visitors in a store",
         "People that the devices of a store count: near a device, coming in and leaving. Several "
         "devices may count the same person.",
-        OWNER,
         synonyms=("occupancy", "footfall", "traffic"),
         columns=("visitors_avg", "visitors_in", "visitors_out", "visitors_peak"),
         measures=("agg_occupancy_minute.visitors_came", "agg_occupancy_minute.visitors_left",
@@ -345,7 +307,6 @@ TERMS = (
     Term(
         "Time in the store",
         "Average time that visitors spend in the aisle, and in one place.",
-        OWNER,
         synonyms=("dwell time", "aisle time", "stay"),
         columns=("aisle_avg", "dwell_avg", "minutes_avg"),
         measures=("occupancy_anomalies.stay_anomalies",),
@@ -356,7 +317,6 @@ TERMS = (
         "score is the distance beyond the 10th or 90th percentile of the differences from the "
         "baseline, in ranges between these percentiles; a value is an anomaly from 1.5 "
         "(temperature), 2.0 (time in one place) or 1.8 (time in the aisle) on.",
-        OWNER,
         synonyms=("outlier", "unusual value"),
         columns=("flag", "score", "baseline"),
         measures=("thermostat_anomalies.temperature_anomalies",
@@ -365,7 +325,6 @@ TERMS = (
     Term(
         "Expected temperature",
         "Forecast of a device's temperature in the next minutes, from its daily pattern and trend.",
-        OWNER,
         synonyms=("temperature forecast",),
         columns=("temp_forecast",),
         measures=("thermostat_forecast.expected_temperature",),
@@ -374,7 +333,6 @@ TERMS = (
         "Limit violation",
         "An episode in which a device is outside its temperature limits or below its battery "
         "limit. It counts on the day on which it began.",
-        OWNER,
         synonyms=("alarm", "threshold violation"),
         columns=("limit_value", "worst_value", "minutes_out", "continued", "temp_low", "temp_high"),
         measures=("gold_threshold_violations.violations",
@@ -384,7 +342,6 @@ TERMS = (
         "Crowd",
         "At least five minutes in which a store has more than 1.4 times its average number of "
         "visitors; and how long the temperature takes to recover.",
-        OWNER,
         synonyms=("rush", "peak"),
         columns=("began_at", "ended_at", "minutes_to_band", "correlation", "lag_minutes"),
         measures=("gold_crowd_cooling.crowds", "gold_crowd_cooling.cooling_minutes"),
@@ -393,7 +350,6 @@ TERMS = (
         "Device health",
         "The model's probability that a device fails within 24 hours, and its estimate of the "
         "hours left. The risk is high from a probability of 0.5 on, and medium from 0.1 on.",
-        OWNER,
         synonyms=("predictive maintenance", "remaining useful life", "failure probability"),
         columns=("fails_within_24h", "remaining_hours", "risk", "hours_left"),
         measures=("gold_device_health.least_remaining_hours",
