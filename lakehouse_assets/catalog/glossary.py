@@ -18,8 +18,8 @@ class Term:
     Attributes:
         name: The term, as people say it.
         definition: What it means, how it is counted, and what it is not, in sentences.
-        steward: Who decides what it means: `team:<name>` or an e-mail address; the domain's owner by
-            default.
+        steward: Who decides what it means, as `team:<name>` or an e-mail address; by default the
+            domain's owner.
         synonyms: Other words for it, which search finds too.
         columns: Columns whose values it names.
         measures: Measures whose results it names.

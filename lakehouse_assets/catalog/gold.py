@@ -1,7 +1,8 @@
 """Declares a gold table: the rule that builds it, its inputs and its checks.
 
 A rule is a pure function. Its parameters are named after the entries of the declaration's `reads`
-and the fields of `BuildContext` that it needs.
+and the fields of `BuildContext` that it needs. It returns the declared columns in any order; it may
+leave out the partition that is built and `load_timestamp`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from datetime import date, datetime
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.engine import DataFrame
+from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class BuildContext:
     day: date | None
     loaded_at: datetime
     engine: Engine
-    week_starts_on: Weekday
+    week_starts_on: v.Weekday
     training_rows: int
 
     @property
@@ -247,3 +248,42 @@ def apply_rule(rule: Rule, frames: Mapping[str, DataFrame], ctx: BuildContext) -
         name: frames[name] if name in frames else getattr(ctx, name) for name in parameters_of(rule)
     }
     return rule(**taken)
+
+
+def rows_of_table(gold: GoldTable, frames: Mapping[str, DataFrame], ctx: BuildContext) -> DataFrame:
+    """Apply a table's rule; return the declared columns that it has, in their order.
+
+    The partition that is built and `load_timestamp` are added if the rule leaves them out.
+
+    Args:
+        gold: The table and its rule.
+        frames: The frames that the rule may take, by parameter name.
+        ctx: What is built, and when.
+    """
+    rows = apply_rule(gold.rule, frames, ctx)
+    have, wanted = {*rows.columns}, gold.table.column_names
+    added = {LOADED.name: F.lit(ctx.loaded_at).cast("timestamp")}
+    if gold.table.partition and ctx.partition:
+        added[gold.table.partition.column] = F.lit(ctx.partition)
+    return rows.select(
+        *(
+            name if name in have else added[name].alias(name)
+            for name in wanted
+            if name in have or name in added
+        )
+    )
+
+
+def sums(*columns: Column) -> list[Col]:
+    """Add up each column exactly, as its declared type: a bigint, or a decimal of 38 digits.
+
+    The sum of no values is 0.
+    """
+    found = []
+    for column in columns:
+        name, kind = column.name, column.type
+        total = (
+            v.total(F.col(name), column.decimal[1]) if column.decimal else F.sum(name).cast(kind)
+        )
+        found.append(F.coalesce(total, F.lit(0).cast(kind)).alias(name))
+    return found

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
 from lakehouse_assets.catalog.domain import Domain
-from lakehouse_assets.catalog.gold import BuildContext, GoldTable, apply_rule
+from lakehouse_assets.catalog.gold import BuildContext, GoldTable, rows_of_table
 from lakehouse_assets.catalog.registry import INPUTS_DIGEST, Registry, Table, TableView
 from lakehouse_assets.catalog.streams import Stream, stream_tables
 from lakehouse_assets.engine import DataFrame, F
@@ -196,7 +196,7 @@ class Lineage:
         )
         frames = {name: self._empty(read.table) for name, read in gold.frames.items()}
         data = {name: self._engine.from_arrow(get()) for name, get in gold.data.items()}
-        rows = apply_rule(gold.rule, {**data, **frames}, ctx)
+        rows = rows_of_table(gold, {**data, **frames}, ctx)
         return self._scored(gold.scored_by, rows, gold.table) if gold.scored_by else rows
 
     def _model(self, model: ModelTable) -> DataFrame:

@@ -8,7 +8,14 @@ from typing import Any, TypeAlias
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.catalog.gold import STORED, BuildContext, GoldTable, Read, apply_rule
+from lakehouse_assets.catalog.gold import (
+    STORED,
+    BuildContext,
+    GoldTable,
+    Read,
+    apply_rule,
+    rows_of_table,
+)
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.vocabulary import Weekday
@@ -134,7 +141,7 @@ def gold_asset(
                 ctx.partition: {**data, **_frames(gold, loaded, ctx, lake)} for ctx in contexts
             }
             made = lake.engine.union(
-                [apply_rule(gold.rule, frames[ctx.partition], ctx) for ctx in contexts]
+                [rows_of_table(gold, frames[ctx.partition], ctx) for ctx in contexts]
             )
             if gold.scored_by is not None:
                 made, found = _scored(

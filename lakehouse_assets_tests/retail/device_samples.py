@@ -1,23 +1,28 @@
-"""Minutes of simulated devices, as the streams would make them, without messages between."""
+"""Minutes of simulated devices, as the streams would make them, and days of tables from them."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from lakehouse_assets.catalog.gold import BuildContext, rows_of_table
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.domains.retail.domain import RETAIL
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
     AGG_THERMOSTAT_MINUTE,
 )
+from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets_tests.airline.samples import COMMIT, House
 
+LATER = datetime(2021, 11, 1, tzinfo=UTC)
 HUBS = {
     "thermostat": {"temp_avg": "temperature", "battery_avg": "battery"},
     "occupancy": {
@@ -25,6 +30,17 @@ HUBS = {
         "aisle_avg": "aisle", "dwell_avg": "dwell",
     },
 }  # fmt: skip
+
+
+def day_of(
+    engine: Engine, table: Table, day: date, loaded_at: datetime = LATER, **given: pa.Table
+) -> Any:
+    """Build a day of a table, as a frame, from the tables that it reads and its reference data."""
+    (gold,) = (gold for gold in RETAIL.gold if gold.table is table)
+    data = {name: read() for name, read in gold.data.items()} | given
+    frames = {name: engine.from_arrow(rows) for name, rows in data.items()}
+    ctx = BuildContext(None, day, loaded_at, engine, "monday", 0)
+    return rows_of_table(gold, frames, ctx)
 
 
 def simulated_minutes(config: DeviceConfig) -> dict[str, pa.Table]:

@@ -15,17 +15,14 @@ from lakehouse_assets.domains.retail import reference
 from lakehouse_assets.domains.retail.gold.device_crowds import (
     GOLD_CROWD_COOLING,
     GOLD_CROWD_HEAT,
-    crowd_cooling,
-    crowd_heat,
 )
-from lakehouse_assets.domains.retail.gold.device_limits import threshold_violations
-from lakehouse_assets.domains.retail.gold.dimensions import dim_devices
+from lakehouse_assets.domains.retail.gold.device_limits import GOLD_THRESHOLD_VIOLATIONS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import SAMPLE
 from lakehouse_assets_tests.airline.samples import House
-from lakehouse_assets_tests.retail.device_samples import put_minutes, simulated_minutes
+from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes, simulated_minutes
 
 DAY = date(2021, 10, 21)
 NOON = datetime(2021, 10, 21, 12, tzinfo=UTC)
@@ -48,23 +45,13 @@ def minutes(column: str, values: Sequence[float | None], store: str = "S001") ->
 
 
 def heat(engine: Engine, warm: pa.Table, busy: pa.Table, day: date = DAY) -> list[dict[str, Any]]:
-    return engine.rows(
-        crowd_heat(
-            engine.from_arrow(warm), engine.from_arrow(busy),
-            engine.from_arrow(reference.store_clocks()), engine.from_arrow(reference.lags()), day,
-        )
-    )  # fmt: skip
+    return engine.rows(day_of(engine, GOLD_CROWD_HEAT, day, temperatures=warm, visitors=busy))
 
 
 def cooling(
     engine: Engine, warm: pa.Table, busy: pa.Table, day: date = DAY
 ) -> list[dict[str, Any]]:
-    return engine.rows(
-        crowd_cooling(
-            engine.from_arrow(warm), engine.from_arrow(busy),
-            engine.from_arrow(reference.store_clocks()), day,
-        )
-    )  # fmt: skip
+    return engine.rows(day_of(engine, GOLD_CROWD_COOLING, day, temperatures=warm, visitors=busy))
 
 
 def test_heat_that_follows_after_twelve_minutes_correlates_fully_there(engine: Engine) -> None:
@@ -217,14 +204,10 @@ def test_spark_finds_the_same(spark_engine: Engine) -> None:
     ]
 
     def limits(engine: Engine, warm: pa.Table, _busy: pa.Table) -> list[dict[str, Any]]:
-        built_at = datetime(2021, 11, 1, tzinfo=UTC)
-        devices, stores, clocks = (
-            engine.from_arrow(data())
-            for data in (reference.device_history, reference.stores, reference.store_clocks)
+        devices = reference.device_history()
+        return engine.rows(
+            day_of(engine, GOLD_THRESHOLD_VIOLATIONS, DAY, minutes=warm, devices=devices)
         )
-        dimension = dim_devices(devices, stores, built_at)
-        frame = engine.from_arrow(warm)
-        return engine.rows(threshold_violations(frame, dimension, clocks, DAY, built_at))
 
     def all_of(engine: Engine) -> list[list[str]]:
         rules: tuple[Callable[..., list[dict[str, Any]]], ...] = (heat, cooling, limits)

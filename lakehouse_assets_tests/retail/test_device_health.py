@@ -25,7 +25,6 @@ from lakehouse_assets.domains.retail.datasets.device_wear import (
 from lakehouse_assets.domains.retail.gold.device_health import (
     GOLD_DEVICE_HEALTH,
     GOLD_DEVICES_AT_RISK,
-    device_health,
 )
 from lakehouse_assets.domains.retail.gold.device_hours import FEATURES, device_hours
 from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
@@ -50,7 +49,7 @@ from lakehouse_assets.sample.retail.device_wear import hourly
 from lakehouse_assets.sample.retail.device_world import World
 from lakehouse_assets.sample.retail.devices import SAMPLE
 from lakehouse_assets_tests.airline.samples import House, check
-from lakehouse_assets_tests.retail.device_samples import put_minutes, simulated_minutes
+from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes, simulated_minutes
 from lakehouse_assets_tests.retail.samples import deliver
 
 (DELIVERED,) = (Path(__file__).parents[2] / "data/retail/device_wear/2021-09-06").iterdir()
@@ -260,8 +259,7 @@ def test_spark_gives_devices_the_same_hours(spark_engine: Engine) -> None:
 
     def of(engine: Engine) -> list[dict[str, Any]]:
         with engine.scope():
-            frames = engine.from_arrow(two), engine.from_arrow(reference.devices())
-            rows = engine.rows(device_health(*frames, day))
+            rows = engine.rows(day_of(engine, GOLD_DEVICE_HEALTH, day, minutes=two))
         return sorted(rows, key=lambda row: (row["device_id"], row["hour"]))
 
     there = of(spark_engine)

@@ -13,19 +13,15 @@ import pyarrow as pa
 import pytest
 
 from lakehouse_assets.domains.retail import reference
-from lakehouse_assets.domains.retail.gold.device_limits import (
-    GOLD_THRESHOLD_VIOLATIONS,
-    threshold_violations,
-)
+from lakehouse_assets.domains.retail.gold.device_limits import GOLD_THRESHOLD_VIOLATIONS
 from lakehouse_assets.domains.retail.gold.device_minutes import with_shift
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_DEVICES
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.sample.retail.devices import SAMPLE
 from lakehouse_assets_tests.airline.samples import House
-from lakehouse_assets_tests.retail.device_samples import put_minutes
+from lakehouse_assets_tests.retail.device_samples import LATER, day_of, put_minutes
 
 DAY = date(2021, 10, 21)
-LATER = datetime(2021, 11, 1, tzinfo=UTC)
 # Too warm above 74 until the 21st, then above 72; never colder than 60, batteries never below 20.
 DEVICES = pa.table(
     {
@@ -50,7 +46,6 @@ def at(text: str) -> datetime:
 def violations(
     engine: Engine,
     minutes: Sequence[tuple[str, str, float, float]],
-    day: date = DAY,
     loaded_at: datetime = LATER,
 ) -> list[tuple[Any, ...]]:
     """Return device, measure, times, minutes, worst value, limit, shift and continued."""
@@ -66,11 +61,8 @@ def violations(
         }
     )
     rows = engine.rows(
-        threshold_violations(
-            engine.from_arrow(table), engine.from_arrow(DEVICES),
-            engine.from_arrow(reference.store_clocks()), day, loaded_at,
-        )
-    )  # fmt: skip
+        day_of(engine, GOLD_THRESHOLD_VIOLATIONS, DAY, loaded_at, minutes=table, devices=DEVICES)
+    )
     names = (
         "device_id", "measure", "began_at", "last_minute", "minutes", "minutes_out", "worst_value",
         "limit_value", "shift", "continued",

@@ -22,21 +22,14 @@ from lakehouse_assets.query.session import ask
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import SAMPLE, planted_anomalies
 from lakehouse_assets_tests.airline.samples import House
-from lakehouse_assets_tests.retail.device_samples import put_minutes
+from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes
 
 NewHouse = Callable[[str], House]
 DAY = 1440
 FIRST = date(2021, 10, 20)
 LAST = FIRST + timedelta(days=2)
 MIDNIGHT = np.datetime64(FIRST, "us")
-TABLES = {
-    table.name: (table, rule)
-    for table, rule in (
-        (device_series.THERMOSTAT_ANOMALIES, device_series.thermostat_anomalies),
-        (device_series.THERMOSTAT_FORECAST, device_series.thermostat_forecast),
-        (device_series.OCCUPANCY_ANOMALIES, device_series.occupancy_anomalies),
-    )
-}
+TABLES = {gold.table.name: gold for gold in device_series.GOLD}
 
 
 def minutes(rows: np.ndarray, store: str | None = "S001", column: str = "temp_avg") -> pa.Table:
@@ -59,11 +52,11 @@ def minutes(rows: np.ndarray, store: str | None = "S001", column: str = "temp_av
 
 def build(name: str, given: pa.Table, day: date = LAST, engine: Engine | None = None) -> pa.Table:
     """Build a day of a table from minutes; rows are in the order of its keys."""
-    table, rule = TABLES[name]
+    (read,), table = TABLES[name].reads, TABLES[name].table
     engine = engine or start_engine()
     current.activate(engine)
     with engine.scope():
-        found = engine.arrow_stream(rule(engine.from_arrow(given), day)).read_all()
+        found = engine.arrow_stream(day_of(engine, table, day, **{read: given})).read_all()
     assert found.column_names == list(table.column_names)
     return found.sort_by([(key, "ascending") for key in table.keys])
 
@@ -206,7 +199,7 @@ def test_a_device_without_a_store_and_no_minutes_at_all() -> None:
 
 def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(new_house: NewHouse) -> None:
     houses = [new_house(name) for name in ("whole", "parts")]
-    tables = [table for table, _ in TABLES.values()]
+    tables = [gold.table for gold in TABLES.values()]
     for house in houses:
         put_minutes(house, SAMPLE)
     days = [str(FIRST + timedelta(days=n)) for n in range(3)]

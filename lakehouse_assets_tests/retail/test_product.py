@@ -73,7 +73,7 @@ def earned(engine: Engine, *rows: tuple[str, date, str, str]) -> Any:
 
 
 def built(engine: Engine, *inputs: Any) -> list[dict[str, Any]]:
-    found = gold_product.campaign_tweets(*inputs, MONTH)
+    found = gold_product.campaign_tweets(*inputs)
     assert differing_types(engine, found, CAMPAIGN_TWEETS) == {}
     rows = engine.rows(found)
     return sorted(rows, key=lambda row: (row["hashtag"], row["city"] or ""))
@@ -122,7 +122,7 @@ def test_every_total_is_that_of_the_inputs(engine: Engine) -> None:
             for name in names
         ],
     )  # fmt: skip
-    found = gold_product.campaign_tweets(pairs, campaigns(engine, *names), days, MONTH)
+    found = gold_product.campaign_tweets(pairs, campaigns(engine, *names), days)
     (expected,) = engine.rows(gold_product.totals_of_results(days))
     (counted,) = engine.rows(gold_product.totals_of_tweets(pairs))
     sums = [F.sum(n).cast("decimal(38,4)").alias(n) for n in expected]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, latest
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, same_month
@@ -92,10 +90,9 @@ DIM_GEOGRAPHY = gold(
 )
 
 
-def dim_customers(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+def dim_customers(members: DataFrame) -> DataFrame:
     """Describe each member of a snapshot; columns as declared for `dim_customers`."""
     return members.select(
-        F.lit(month).alias("as_of_month"),
         F.col("member_no").alias("customer_key"),
         "gender",
         "age",
@@ -110,20 +107,17 @@ def dim_customers(members: DataFrame, month: date, loaded_at: datetime) -> DataF
         F.col("work_country").alias("country"),
         geo_key().alias("geo_key"),
         "snapshot_month",
-        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
 
 
-def dim_geography(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+def dim_geography(members: DataFrame) -> DataFrame:
     """List the places in which members work; columns as declared for `dim_geography`."""
     return members.select(
-        F.lit(month).alias("as_of_month"),
         geo_key().alias("geo_key"),
         F.col("work_country").alias("country"),
         F.col("work_province").alias("province"),
         F.col("work_city").alias("city"),
         "snapshot_month",
-        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     ).distinct()
 
 
@@ -144,15 +138,10 @@ def tier_name(tier: Col) -> Col:
 
 def age_group(age: Col) -> Col:
     """Group ages by decade, with Unknown and Under 18 as separate groups."""
-    return (
-        F.when(age.isNull(), F.lit("Unknown"))
-        .when(age < F.lit(18), F.lit("Under 18"))
-        .when(age < F.lit(30), F.lit("18-29"))
-        .when(age < F.lit(40), F.lit("30-39"))
-        .when(age < F.lit(50), F.lit("40-49"))
-        .when(age < F.lit(60), F.lit("50-59"))
-        .otherwise(F.lit("60+"))
-    )
+    group = F.when(age.isNull(), F.lit("Unknown")).when(age < F.lit(18), F.lit("Under 18"))
+    for first, last in ((18, 29), (30, 39), (40, 49), (50, 59)):
+        group = group.when(age <= F.lit(last), F.lit(f"{first}-{last}"))
+    return group.otherwise(F.lit("60+"))
 
 
 GOLD = (

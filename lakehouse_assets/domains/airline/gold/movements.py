@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 from lakehouse_assets.catalog.gold import GoldTable, Read, RowsAlert, before
 from lakehouse_assets.catalog.registry import Column, Measure, Table, same_month
@@ -95,25 +94,24 @@ GOLD_NEWLY_AT_RISK = gold(
 JOINED, LEFT = "(joined)", "(left)"
 
 
-def segment_migration(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
+def segment_migration(before: DataFrame, now: DataFrame) -> DataFrame:
     """Count members by their previous and current persona.
 
     Args:
         before: Rows of `gold_customer_segments_ml` of the latest earlier month that has any.
         now: Rows of the month.
-        month: The month, as its first day.
 
     Returns:
         Rows of `gold_segment_migration`; every member of either month counts once.
     """
     was = _was(before)
     present = now.join(was, F.col("customer_key") == F.col("known_key"), "left").select(
-        F.coalesce(F.col("previous_name"), F.lit(JOINED)).alias("from_segment_name"),
+        F.coalesce(F.col("previous_segment_name"), F.lit(JOINED)).alias("from_segment_name"),
         F.col("segment_name").alias("to_segment_name"),
     )
     here = now.select(F.col("customer_key").alias("present_key"))
     gone = was.join(here, F.col("known_key") == F.col("present_key"), "left_anti").select(
-        F.col("previous_name").alias("from_segment_name"),
+        F.col("previous_segment_name").alias("from_segment_name"),
         F.lit(LEFT).alias("to_segment_name"),
     )
     moved = v.staged(present.unionAll(gone)).groupBy("from_segment_name", "to_segment_name")
@@ -121,27 +119,16 @@ def segment_migration(before: DataFrame, now: DataFrame, month: date) -> DataFra
     totals = counted.groupBy(F.col("from_segment_name").alias("total_name")).agg(
         F.sum("customers").cast("bigint").alias("total")
     )
-    share = v.ratio(F.col("customers"), F.col("total"))
-    return (
-        counted.join(totals, F.col("from_segment_name") == F.col("total_name"), "inner")
-        .select(
-            F.lit(month).alias("as_of_month"),
-            "from_segment_name",
-            "to_segment_name",
-            "customers",
-            share.alias("share"),
-        )
-        .select(*GOLD_SEGMENT_MIGRATION.column_names)
-    )
+    joined = counted.join(totals, F.col("from_segment_name") == F.col("total_name"), "inner")
+    return joined.withColumn("share", v.ratio(F.col("customers"), F.col("total")))
 
 
-def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
+def newly_at_risk(before: DataFrame, now: DataFrame) -> DataFrame:
     """List the members whose customer status became At Risk.
 
     Args:
         before: Rows of `gold_customer_segments_ml` of the latest earlier month that has any.
         now: Rows of the month.
-        month: The month, as its first day.
 
     Returns:
         Rows of `gold_newly_at_risk`: members with the status At Risk now and another one before.
@@ -149,24 +136,14 @@ def newly_at_risk(before: DataFrame, now: DataFrame, month: date) -> DataFrame:
     """
     joined = now.join(_was(before), F.col("customer_key") == F.col("known_key"), "inner")
     at_risk = F.lit(AT_RISK_STATUS)
-    return (
-        joined.filter((F.col("customer_status") == at_risk) & (F.col("previous_status") != at_risk))
-        .select(
-            F.lit(month).alias("as_of_month"),
-            "customer_key",
-            "previous_status",
-            F.col("previous_name").alias("previous_segment_name"),
-            "total_spent",
-            "days_since_last_flight",
-        )
-        .select(*GOLD_NEWLY_AT_RISK.column_names)
-    )
+    turned = (F.col("customer_status") == at_risk) & (F.col("previous_status") != at_risk)
+    return joined.filter(turned)
 
 
 def _was(before: DataFrame) -> DataFrame:
     return before.select(
         F.col("customer_key").alias("known_key"),
-        F.col("segment_name").alias("previous_name"),
+        F.col("segment_name").alias("previous_segment_name"),
         F.col("customer_status").alias("previous_status"),
     )
 

@@ -202,7 +202,7 @@ def summarise(segments: DataFrame) -> DataFrame:
         v.total(F.col("total_spent"), 2).alias("total_spent"),
     )
     rule = _of_persona({p.code: p.rule for p in PERSONAS}, UNCATEGORIZED_RULE)
-    return summary.withColumn("segment_rule", rule).select(*GOLD_SEGMENT_SUMMARY.column_names)
+    return summary.withColumn("segment_rule", rule)
 
 
 def _score(thresholds: list[Col]) -> Col:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-
-from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far
+from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far, sums
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
 from lakehouse_assets.domains.airline.datasets.flights import DAYS_TO_END, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
@@ -121,15 +119,16 @@ FACT_TRANSACTIONS = gold(
     ),
 )  # fmt: skip
 
+_COMPLETED = (
+    Column("completed_amount", TOTAL, "Amount of completed purchases.", False, unit=CURRENCY),
+    Column("completed_count", "bigint", "Number of completed purchases.", False, "count"),
+)
+
 CUSTOMER_SPEND = gold(
     "customer_spend",
     "Completed purchases delivered in a month, by customer. kpi_customer_value adds up the months, "
     "so that building a month reads the purchases of that month only.",
-    (
-        CUSTOMER,
-        Column("completed_amount", TOTAL, "Amount of completed purchases.", False, unit=CURRENCY),
-        Column("completed_count", "bigint", "Number of completed purchases.", False, "count"),
-    ),
+    (CUSTOMER, *_COMPLETED),
     ("customer_key",),
     kind="aggregate",
 )
@@ -182,10 +181,9 @@ COMPLETED = "completed"
 ACTIVE_STATUS, AT_RISK_STATUS, INACTIVE_STATUS = "Active", "At Risk", "Inactive"
 
 
-def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+def fact_flights(members: DataFrame) -> DataFrame:
     """Select each member's flying; columns as declared for `fact_flights`."""
     return members.select(
-        F.lit(month).alias("as_of_month"),
         F.col("member_no").alias("customer_key"),
         F.col("flight_count").alias("total_flights"),
         F.col("bp_sum").alias("base_points"),
@@ -201,14 +199,12 @@ def fact_flights(members: DataFrame, month: date, loaded_at: datetime) -> DataFr
         F.col("point_notflight").alias("non_flight_points"),
         "last_flight_date",
         "snapshot_month",
-        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
 
 
-def fact_transactions(purchases: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+def fact_transactions(purchases: DataFrame) -> DataFrame:
     """Select the purchases delivered in a month; columns as declared for `fact_transactions`."""
     return purchases.select(
-        F.lit(month).alias("as_of_month"),
         "transaction_id",
         F.col("customer_id").alias("customer_key"),
         F.col("purchase_date").alias("transaction_date"),
@@ -216,20 +212,15 @@ def fact_transactions(purchases: DataFrame, month: date, loaded_at: datetime) ->
         "status",
         "region",
         "payment_method",
-        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
 
 
 def customer_spend(fact_transactions: DataFrame) -> DataFrame:
     """Add up a month's completed purchases by customer; columns as declared."""
     completed = fact_transactions.filter(F.col("status") == F.lit(COMPLETED))
-    return (
-        completed.groupBy("as_of_month", "customer_key")
-        .agg(
-            v.total(F.col("transaction_amount"), 2).alias("completed_amount"),
-            F.count(F.lit(1)).alias("completed_count"),
-        )
-        .select(*CUSTOMER_SPEND.column_names)
+    return completed.groupBy("as_of_month", "customer_key").agg(
+        v.total(F.col("transaction_amount"), 2).alias("completed_amount"),
+        F.count(F.lit(1)).alias("completed_count"),
     )
 
 
@@ -243,14 +234,7 @@ def kpi_customer_value(
         fact_flights: The month's rows of `fact_flights`.
         spend: Monthly spend of this and all earlier months.
     """
-    so_far = (
-        spend.groupBy("customer_key")
-        .agg(
-            v.total(F.col("completed_amount"), 2).alias("spent"),
-            F.sum("completed_count").cast("bigint").alias("purchases"),
-        )
-        .select(F.col("customer_key").alias("spender"), "spent", "purchases")
-    )
+    so_far = spend.groupBy(F.col("customer_key").alias("spender")).agg(*sums(*_COMPLETED))
     flying = fact_flights.select(
         F.col("customer_key").alias("flyer"),
         "total_flights",
@@ -263,11 +247,11 @@ def kpi_customer_value(
     )
     return joined.withColumns(
         {
-            "total_spent": F.coalesce(F.col("spent"), F.lit(0).cast("decimal(38,2)")),
-            "transaction_count": F.coalesce(F.col("purchases"), F.lit(0).cast("bigint")),
+            "total_spent": F.coalesce(F.col("completed_amount"), F.lit(0).cast(TOTAL)),
+            "transaction_count": F.coalesce(F.col("completed_count"), F.lit(0).cast("bigint")),
             "customer_status": customer_status(F.col("days_since_last_flight")),
         }
-    ).select(*KPI_CUSTOMER_VALUE.column_names)
+    )
 
 
 def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
@@ -282,9 +266,7 @@ def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
         F.col("customer_key") == F.col("member"),
         "left_anti",
     )
-    return others.groupBy("customer_key").agg(
-        v.total(F.col("completed_amount"), 2).alias("completed_amount")
-    )
+    return others.groupBy("customer_key").agg(*sums(_COMPLETED[0]))
 
 
 def customer_status(days_since_last_flight: Col) -> Col:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER
@@ -57,12 +55,11 @@ DIM_DATE = Table(
 )
 
 
-def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) -> DataFrame:
+def dim_date(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
     """Describe days; columns as declared for `dim_date`.
 
     Args:
         days: One row per day in `date`.
-        loaded_at: When the run began.
         week_starts_on: First day of a week; ISO weeks always start on Monday.
     """
     day = F.col("date")
@@ -73,7 +70,7 @@ def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) ->
         "October", "November", "December",
     )  # fmt: skip
     month = F.month(day)
-    frame = days.select(
+    return days.select(
         "date",
         F.year(day).cast("int").alias("year"),
         month.cast("int").alias("month"),
@@ -87,9 +84,7 @@ def dim_date(days: DataFrame, loaded_at: datetime, week_starts_on: v.Weekday) ->
         F.weekofyear(day).cast("int").alias("iso_week"),
         v.week_start(day, week_starts_on).alias("week_start"),
         number.isin(1, 7).alias("is_weekend"),
-        F.lit(loaded_at).cast("timestamp").alias("load_timestamp"),
     )
-    return frame.select(*DIM_DATE.column_names)
 
 
 def _named(number: Col, names: tuple[str, ...]) -> Col:

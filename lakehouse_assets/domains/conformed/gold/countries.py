@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import LOADED, Column, Table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER
@@ -35,19 +33,13 @@ DIM_COUNTRIES = Table(
 )
 
 
-def dim_countries(countries: DataFrame, loaded_at: datetime) -> DataFrame:
+def dim_countries(countries: DataFrame) -> DataFrame:
     """Describe countries; columns as declared for `dim_countries`.
 
     Args:
-        countries: The declared columns except `country_name` and `load_timestamp`.
-        loaded_at: When the run began.
+        countries: The declared columns except `country_name`.
     """
-    return countries.withColumns(
-        {
-            "country_name": v.lower(F.col("country")),
-            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
-        }
-    ).select(*DIM_COUNTRIES.column_names)
+    return countries.withColumn("country_name", v.lower(F.col("country")))
 
 
 def with_country_code(frame: DataFrame, countries: DataFrame) -> DataFrame:

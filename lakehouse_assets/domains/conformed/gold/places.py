@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import LOADED, Column, Table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER, gazetteer
-from lakehouse_assets.engine import DataFrame, F
+from lakehouse_assets.engine import DataFrame
 
 DIM_PLACES = Table(
     domain=DOMAIN,
@@ -44,15 +42,9 @@ DIM_PLACES = Table(
 )
 
 
-def dim_places(cities: DataFrame, loaded_at: datetime) -> DataFrame:
-    """Describe cities; columns as declared for `dim_places`.
-
-    Args:
-        cities: The declared columns except `load_timestamp`.
-        loaded_at: When the run began.
-    """
-    loaded = cities.withColumn("load_timestamp", F.lit(loaded_at).cast("timestamp"))
-    return loaded.select(*DIM_PLACES.column_names)
+def dim_places(cities: DataFrame) -> DataFrame:
+    """Return the cities, which have the declared columns."""
+    return cities
 
 
 GOLD = (GoldTable(DIM_PLACES, dim_places, {"cities": gazetteer.cities}),)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
+from lakehouse_assets.catalog.gold import Check, GoldTable, so_far, sums
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
@@ -54,8 +57,8 @@ DIM_CAMPAIGNS = gold(
     references=(dates("first_day"), dates("last_day")),
 )
 
-_MEASURES = (
-    Column("results", "bigint", "Number of results.", False, "count"),
+_RESULTS = Column("results", "bigint", "Number of results.", False, "count")
+_AMOUNTS = (
     Column("responses", FINE_TOTAL, "Responses to the campaign.", False, "count"),
     Column("cost", FINE_TOTAL, "Cost of the campaign.", False, CURRENCY),
     Column(
@@ -78,7 +81,7 @@ CAMPAIGN_DAYS = gold(
     "tables add up the months, so that building a month reads only that month's results.",
     (
         _KEY,
-        _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, *_MEASURES,
+        _DAY, _NAME, _COUNTRY, COUNTRY_CODE, _REGION, _TACTIC, _SEGMENT, _RESULTS, *_AMOUNTS,
         Column("min_cost", FINE, "Lowest cost of any result.", False, CURRENCY),
         Column("max_cost", FINE, "Highest cost of any result.", False, CURRENCY),
         Column("loss_results", "bigint", "Number of results with a negative profit.", False,
@@ -105,8 +108,7 @@ COUNTRY_REVENUE = gold(
     "country_revenue",
     "Revenue, target and profit by country and region, from all results delivered so far.",
     (
-        _COUNTRY, COUNTRY_CODE, _REGION,
-        Column("results", "bigint", "Number of results.", False, "count"),
+        _COUNTRY, COUNTRY_CODE, _REGION, _RESULTS,
         Column("total_revenue", TOTAL, "Revenue, to 2 decimals.", False, CURRENCY),
         Column("total_revenue_target", TOTAL, "Sum of the revenue targets, to 2 decimals.", False,
                CURRENCY),
@@ -135,7 +137,7 @@ CAMPAIGN_WEEKS = gold(
         _KEY,
         _NAME,
         *_WEEK,
-        Column("results", "bigint", "Number of results.", False, "count", aliases=("count",)),
+        replace(_RESULTS, aliases=("count",)),
     ),
     ("campaign_key", "week_start"),
     kind="cumulative",
@@ -190,7 +192,7 @@ def campaign_key(name: Col) -> Col:
     return v.hash_key(v.lower(name))
 
 
-def dim_campaigns(results: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
+def dim_campaigns(results: DataFrame) -> DataFrame:
     """Describe campaigns with results; columns as declared for `dim_campaigns`."""
     key = campaign_key(F.col("campaign_name")).alias("campaign_key")
     grouped = (
@@ -203,92 +205,69 @@ def dim_campaigns(results: DataFrame, month: date, loaded_at: datetime) -> DataF
             F.max("camp_date").alias("last_day"),
         )
     )
-    return grouped.withColumns(
-        {
-            "as_of_month": F.lit(month),
-            "hashtag": F.concat(F.lit("#"), F.col("campaign_name")),
-            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
-        }
-    ).select(*DIM_CAMPAIGNS.column_names)
+    return grouped.withColumn("hashtag", F.concat(F.lit("#"), F.col("campaign_name")))
 
 
-def campaign_days(results: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+def campaign_days(results: DataFrame, countries: DataFrame) -> DataFrame:
     """Add up the results delivered in a month; columns as declared for `campaign_days`.
 
     Args:
         results: Rows of `silver_campaigns` delivered in the month.
         countries: Rows of `dim_countries`.
-        month: The month, as its first day.
     """
     lost = F.col("profit") < F.lit(0)
-    none = F.lit(0).cast(FINE_TOTAL)
-    loss = F.when(lost, F.col("profit")).otherwise(none)
+    loss = F.when(lost, F.col("profit")).otherwise(F.lit(0).cast(FINE_TOTAL))
     grouped = results.groupBy(
         campaign_key(F.col("campaign_name")).alias("campaign_key"),
-        *("camp_date", "country", "region", "campaign_tactic", "customer_segment"),
+        *CAMPAIGN_DAYS.keys[2:],
     ).agg(
         F.min("campaign_name").alias("spelling"),
         F.count(F.lit(1)).alias("results"),
-        *[
-            F.coalesce(v.total(F.col(name), 4), none).alias(name)
-            for name in (
-                "responses", "cost", "revenue", "revenue_target", "profit", "marketing_cost",
-            )
-        ],
+        *sums(*_AMOUNTS),
         F.min("cost").alias("min_cost"),
         F.max("cost").alias("max_cost"),
         F.count(F.when(lost, F.lit(1))).alias("loss_results"),
         v.total(loss, 4).alias("loss"),
-    )  # fmt: skip
+    )
     # Country names are looked up here, once and for few rows; later tables reuse the codes.
-    placed = with_country_code(_named_alike(grouped, "spelling"), countries)
-    return placed.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_DAYS.column_names)
+    return with_country_code(_named_alike(grouped, "spelling"), countries)
 
 
-def country_revenue(days: DataFrame, month: date) -> DataFrame:
+def country_revenue(days: DataFrame) -> DataFrame:
     """Add up results by country and region; columns as declared for `country_revenue`."""
-    grouped = days.groupBy("country", "country_code", "region").agg(
-        _total("results"),
+    return days.groupBy("country", "country_code", "region").agg(
+        *sums(_RESULTS),
         _money("revenue", "total_revenue"),
         _money("revenue_target", "total_revenue_target"),
         _money("profit", "total_profit"),
         F.max("max_cost").cast(MONEY).alias("max_cost"),
         F.min("min_cost").cast(MONEY).alias("min_cost"),
     )
-    return grouped.withColumn("as_of_month", F.lit(month)).select(*COUNTRY_REVENUE.column_names)
 
 
-def campaign_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+def campaign_weeks(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
     """Count results by campaign and week; columns as declared for `campaign_weeks`."""
-    grouped = (
-        _by_week(_named_alike(days), week_starts_on)
-        .groupBy("campaign_key", "campaign_name", "week_start")
-        .agg(_total("results"))
-    )
-    return _with_week_end(grouped, month).select(*CAMPAIGN_WEEKS.column_names)
+    weeks = _by_week(_named_alike(days), ("campaign_key", "campaign_name"), week_starts_on)
+    return weeks.agg(*sums(_RESULTS))
 
 
-def country_profit_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+def country_profit_weeks(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
     """Add profit up by country and week; columns as declared for `country_profit_weeks`."""
-    grouped = (
-        _by_week(days, week_starts_on)
-        .groupBy("country", "country_code", "week_start")
-        .agg(_money("profit", "total_profit"))
-    )
-    return _with_week_end(grouped, month).select(*COUNTRY_PROFIT_WEEKS.column_names)
+    weeks = _by_week(days, ("country", "country_code"), week_starts_on)
+    return weeks.agg(_money("profit", "total_profit"))
 
 
 def totals_of_campaigns(results: DataFrame) -> DataFrame:
     """Return one row of totals of a month's results, which `campaign_days` must match."""
     return results.agg(
         F.count(F.lit(1)).alias("results"),
-        *[v.total(F.col(name), 4).alias(name) for name in ("cost", "revenue", "profit")],
+        *sums(*CAMPAIGN_DAYS.pick("cost", "revenue", "profit")),
     )
 
 
 def totals_of_days(days: DataFrame) -> DataFrame:
     """Return one row with the number of results so far, which `country_revenue` must match."""
-    return days.agg(_total("results"))
+    return days.agg(*sums(_RESULTS))
 
 
 def countries_that_are_off(stored: DataFrame, days: DataFrame) -> DataFrame:
@@ -318,7 +297,7 @@ def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
         _named_alike(days)
         .groupBy("campaign_key", "campaign_name")
         .agg(
-            _total("loss_results"),
+            *sums(*LOSS_MAKING_CAMPAIGNS.pick("loss_results")),
             _money("loss", "total_loss"),
             _money("profit", "total_profit"),
         )
@@ -328,8 +307,7 @@ def loss_making_campaigns(days: DataFrame, month: date) -> DataFrame:
     order = W.partitionBy("as_of_month").orderBy(
         F.col("total_loss").asc_nulls_last(), F.col("campaign_name").asc_nulls_last()
     )
-    ranked = grouped.withColumn("loss_rank", F.row_number().over(order).cast("int"))
-    return ranked.select(*LOSS_MAKING_CAMPAIGNS.column_names)
+    return grouped.withColumn("loss_rank", F.row_number().over(order).cast("int"))
 
 
 def _named_alike(days: DataFrame, spelling: str = "campaign_name") -> DataFrame:
@@ -339,22 +317,11 @@ def _named_alike(days: DataFrame, spelling: str = "campaign_name") -> DataFrame:
     return v.staged(v.staged(days).select(*others, name))
 
 
-def _by_week(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
+def _by_week(days: DataFrame, keys: Sequence[str], week_starts_on: v.Weekday) -> Any:
+    """Group days by the keys and the week, as `week_start` and `week_end`."""
     start = v.week_start(F.col("camp_date"), week_starts_on)
-    return days.select(*days.columns, start.alias("week_start"))
-
-
-def _with_week_end(weeks: DataFrame, month: date) -> DataFrame:
-    return weeks.withColumns(
-        {
-            "as_of_month": F.lit(month),
-            "week_end": v.add_days(F.col("week_start"), F.lit(6)),
-        }
-    )
-
-
-def _total(name: str) -> Col:
-    return F.sum(name).cast("bigint").alias(name)
+    weeks = days.withColumns({"week_start": start, "week_end": v.add_days(start, F.lit(6))})
+    return weeks.groupBy(*keys, "week_start", "week_end")
 
 
 def _money(name: str, alias: str) -> Col:

@@ -91,9 +91,7 @@ def churn_features(customers: DataFrame) -> DataFrame:
     """Describe customers to the model; columns as declared for `gold_churn_features`."""
     tenure, price = F.col("tenure_months"), F.col("unit_price").cast("double")
     average = F.when(tenure > F.lit(0), v.ratio(F.col("total_amount"), tenure)).otherwise(price)
-    return customers.withColumns(
-        {"average_amount": average, "price_drift": price - average}
-    ).select(*GOLD_CHURN_FEATURES.column_names)
+    return customers.withColumns({"average_amount": average, "price_drift": price - average})
 
 
 GOLD = (GoldTable(GOLD_CHURN_FEATURES, churn_features, {"customers": DIM_RETAIL_CUSTOMERS}),)

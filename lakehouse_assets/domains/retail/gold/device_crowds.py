@@ -191,18 +191,12 @@ def crowd_heat(
         F.col("r").desc_nulls_last(), F.col("lag").asc_nulls_last()
     )
     best = v.staged(scored.withColumn("place", F.row_number().over(order)))
-    return (
-        best.filter(F.col("place") == F.lit(1))
-        .withColumns(
-            {
-                "event_date": F.lit(day),
-                "lag_minutes": F.col("lag").cast("int"),
-                "correlation": v.round_half_up(F.col("r"), 4),
-                "pairs": F.col("n"),
-            }
-        )
-        .select(*GOLD_CROWD_HEAT.column_names)
-    )
+    return best.filter(F.col("place") == F.lit(1)).select(
+        "store_id", "shift",
+        F.col("lag").cast("int").alias("lag_minutes"),
+        v.round_half_up(F.col("r"), 4).alias("correlation"),
+        F.col("n").alias("pairs"),
+    )  # fmt: skip
 
 
 def crowd_cooling(
@@ -262,7 +256,6 @@ def crowd_cooling(
     described = v.staged(
         found.withColumns(
             {
-                "event_date": F.lit(day),
                 "visitors_peak": v.ratio(F.col("most"), F.lit(100)),
                 "temp_before": _fahrenheit(F.col("base")),
                 "temp_peak": _fahrenheit(F.col("peak")),
@@ -271,7 +264,7 @@ def crowd_cooling(
             }
         )
     )
-    return with_shift(described, clocks).select(*GOLD_CROWD_COOLING.column_names)
+    return with_shift(described, clocks)
 
 
 def _store_minutes(temperatures: DataFrame, visitors: DataFrame) -> DataFrame:

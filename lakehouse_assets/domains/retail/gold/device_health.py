@@ -11,7 +11,6 @@ from lakehouse_assets.catalog.streams import EVENT_DATE
 from lakehouse_assets.domains.retail import reference
 from lakehouse_assets.domains.retail.gold.device_hours import (
     FEATURE_COLUMNS,
-    FEATURES,
     device_hours,
     since_replaced,
     with_features,
@@ -98,9 +97,7 @@ def device_health(minutes: DataFrame, devices: DataFrame, day: date) -> DataFram
     """
     hours = since_replaced(device_hours(minutes, devices))
     found = with_features(hours, ("device_id", "replaced"), "hour_number")
-    return found.filter(F.col("event_date") == F.lit(day)).select(
-        "event_date", "device_id", "store_id", "hour", *FEATURES
-    )
+    return found.filter(F.col("event_date") == F.lit(day))
 
 
 def devices_at_risk(health: DataFrame) -> DataFrame:
@@ -108,7 +105,7 @@ def devices_at_risk(health: DataFrame) -> DataFrame:
     latest = F.max("hour").over(W.partitionBy("event_date", "device_id"))
     found = health.withColumn("latest", latest)
     at_risk = (F.col("hour") == F.col("latest")) & (F.col("risk") == F.lit("high"))
-    return found.filter(at_risk).select(*GOLD_DEVICES_AT_RISK.column_names)
+    return found.filter(at_risk)
 
 
 GOLD: Final = (

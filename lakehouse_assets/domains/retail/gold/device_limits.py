@@ -148,7 +148,7 @@ def threshold_violations(
             "continued": F.col("first_day") < F.col("event_date"),
         }
     )
-    return with_shift(v.staged(described), clocks).select(*GOLD_THRESHOLD_VIOLATIONS.column_names)
+    return with_shift(v.staged(described), clocks)
 
 
 def open_violations(

@@ -148,10 +148,7 @@ def thermostat_anomalies(thermostat: DataFrame, day: date) -> DataFrame:
     """
     steps = _steps(thermostat, day, "temp_avg", 1)
     found = _scored(steps, _KEYS, day, 1, F.lit(THRESHOLDS["temperature"]))
-    return found.select(
-        "event_date", *_KEYS, F.col("start").alias("minute"), F.col("value").alias("temp_avg"),
-        "baseline", "score", "flag",
-    )  # fmt: skip
+    return found.withColumns({"minute": F.col("start"), "temp_avg": F.col("value")})
 
 
 def occupancy_anomalies(occupancy: DataFrame, day: date) -> DataFrame:
@@ -169,10 +166,7 @@ def occupancy_anomalies(occupancy: DataFrame, day: date) -> DataFrame:
     is_dwell = F.col("measure") == F.lit("dwell")
     threshold = F.when(is_dwell, F.lit(THRESHOLDS["dwell"])).otherwise(F.lit(THRESHOLDS["aisle"]))
     found = _scored(dwell.unionByName(aisle), keys, day, STEP, threshold)
-    return found.select(
-        "event_date", *keys, F.col("start").alias("step_start"),
-        F.col("value").alias("minutes_avg"), "baseline", "score", "flag",
-    )  # fmt: skip
+    return found.withColumns({"step_start": F.col("start"), "minutes_avg": F.col("value")})
 
 
 def thermostat_forecast(thermostat: DataFrame, day: date) -> DataFrame:
@@ -208,7 +202,6 @@ def thermostat_forecast(thermostat: DataFrame, day: date) -> DataFrame:
     sent = _moment(day, F.col("last_known") + shift, 1)
     today = v.staged(
         ahead.select(
-            F.lit(day).alias("event_date"),
             *_KEYS,
             _moment(day, F.col("position") + shift, 1).alias("minute"),
             series.rounded(F.col("baseline"), 4).alias("temp_forecast"),
@@ -265,7 +258,6 @@ def _scored(
     )
     scored = v.staged(
         series.with_names(own_day, names).select(
-            F.lit(day).alias("event_date"),
             *keys,
             _moment(day, F.col("position"), step).alias("start"),
             "value",

@@ -7,8 +7,6 @@ that two people are the same. The dimension of campaigns is in `campaigns.py`.
 
 from __future__ import annotations
 
-from datetime import date, datetime
-
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, latest, so_far
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
@@ -127,62 +125,34 @@ ALL_PRODUCTS, ALL_CATEGORIES = "All products", "All categories"
 PRODUCT = ("product_category", "product", "brand")
 
 
-def dim_stores(stores: DataFrame, loaded_at: datetime) -> DataFrame:
+def dim_stores(stores: DataFrame) -> DataFrame:
     """Describe stores; columns as declared for `dim_stores`.
 
     Args:
-        stores: The declared columns except `place_name` and `load_timestamp`.
-        loaded_at: When the run began.
+        stores: The declared columns except `place_name`.
     """
-    return stores.withColumns(
-        {
-            "place_name": v.lower(F.col("city")),
-            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
-        }
-    ).select(*DIM_STORES.column_names)
+    return stores.withColumn("place_name", v.lower(F.col("city")))
 
 
-def dim_devices(devices: DataFrame, stores: DataFrame, loaded_at: datetime) -> DataFrame:
+def dim_devices(devices: DataFrame, stores: DataFrame) -> DataFrame:
     """Describe devices; columns as declared for `dim_devices`.
 
     Args:
         devices: Rows of `reference.device_history`.
         stores: Rows of `reference.stores`.
-        loaded_at: When the run began.
     """
-    places = stores.select("store_id", "city", "time_zone")
-    placed = devices.join(places, "store_id", "inner")
-    return placed.withColumn("load_timestamp", F.lit(loaded_at).cast("timestamp")).select(
-        *DIM_DEVICES.column_names
-    )
+    return devices.join(stores.select("store_id", "city", "time_zone"), "store_id", "inner")
 
 
-def dim_products(
-    store_sales: DataFrame, online_sales: DataFrame, month: date, loaded_at: datetime
-) -> DataFrame:
+def dim_products(store_sales: DataFrame, online_sales: DataFrame) -> DataFrame:
     """List the products sold; columns as declared for `dim_products`."""
     sold = online_sales.select(*PRODUCT).unionByName(by_brand(store_sales).select(*PRODUCT))
-    return (
-        sold.distinct()
-        .withColumns(
-            {
-                "as_of_month": F.lit(month),
-                "product_key": product_key(),
-                "load_timestamp": F.lit(loaded_at).cast("timestamp"),
-            }
-        )
-        .select(*DIM_PRODUCTS.column_names)
-    )
+    return sold.distinct().withColumn("product_key", product_key())
 
 
-def dim_retail_customers(customers: DataFrame, month: date, loaded_at: datetime) -> DataFrame:
-    """Describe the customers of a snapshot; columns as declared for `dim_retail_customers`."""
-    return customers.withColumns(
-        {
-            "as_of_month": F.lit(month),
-            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
-        }
-    ).select(*DIM_RETAIL_CUSTOMERS.column_names)
+def dim_retail_customers(customers: DataFrame) -> DataFrame:
+    """Return the customers of a snapshot, which have the declared columns."""
+    return customers
 
 
 def product_key() -> Col:

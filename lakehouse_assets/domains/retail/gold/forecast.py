@@ -235,7 +235,7 @@ def store_weeks(store_sales: DataFrame, month: date) -> DataFrame:
         for weeks in range(1, WEEKS_AHEAD + 1)
     ]
     rows = reduce(lambda one, other: one.unionByName(other), [delivered, *ahead])
-    return rows.withColumn("as_of_month", F.lit(month)).select(*GOLD_STORE_WEEKS.column_names)
+    return rows.withColumn("as_of_month", F.lit(month))
 
 
 def sales_outlook(weeks: DataFrame, forecast: DataFrame) -> DataFrame:
@@ -276,15 +276,11 @@ def demand_forecast(forecast: DataFrame) -> DataFrame:
     for name, value in names.items():
         named = named.withColumn(name, value)
     parts = {"demand_low": "p10", "demand": "p50", "demand_high": "p90"}
-    return (
-        named.groupBy("as_of_month", "product_key", "brand")
-        .agg(
-            F.min("week_start").alias("first_week"),
-            F.max("weeks_ahead").cast("int").alias("weeks"),
-            *(_sum(F.col(f"forecast_{part}")).alias(name) for name, part in parts.items()),
-            F.max("model_version").alias("model_version"),
-        )
-        .select(*GOLD_DEMAND_FORECAST.column_names)
+    return named.groupBy("as_of_month", "product_key", "brand").agg(
+        F.min("week_start").alias("first_week"),
+        F.max("weeks_ahead").cast("int").alias("weeks"),
+        *(_sum(F.col(f"forecast_{part}")).alias(name) for name, part in parts.items()),
+        F.max("model_version").alias("model_version"),
     )
 
 
@@ -309,7 +305,6 @@ def post_campaign_revenue(forecast: DataFrame, campaigns: DataFrame) -> DataFram
             F.max("model_version").alias("model_version"),
         )
         .withColumn("weeks_after_campaign", F.floor(since).cast("int"))
-        .select(*GOLD_POST_CAMPAIGN_REVENUE.column_names)
     )
 
 

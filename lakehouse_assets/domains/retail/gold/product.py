@@ -6,9 +6,7 @@ case. Here, each result counts once, and case does not matter.
 
 from __future__ import annotations
 
-from datetime import date
-
-from lakehouse_assets.catalog.gold import GoldTable, so_far
+from lakehouse_assets.catalog.gold import GoldTable, so_far, sums
 from lakehouse_assets.catalog.registry import Column, Measure
 from lakehouse_assets.domains.retail.gold.campaigns import (
     CAMPAIGN_DAYS,
@@ -70,11 +68,10 @@ CAMPAIGN_TWEETS = gold(
 )
 
 _MEASURES = ("revenue", "cost", "profit")
+_RESULTS = CAMPAIGN_DAYS.pick(*_MEASURES)
 
 
-def campaign_tweets(
-    pairs: DataFrame, campaigns: DataFrame, days: DataFrame, month: date
-) -> DataFrame:
+def campaign_tweets(pairs: DataFrame, campaigns: DataFrame, days: DataFrame) -> DataFrame:
     """Join tweets and results; columns as declared for `campaign_tweets`.
 
     A campaign's results are split among its cities in proportion to their tweets. Each share is the
@@ -85,7 +82,6 @@ def campaign_tweets(
         pairs: The month's rows of `tweets_by_city_and_hashtag`.
         campaigns: The month's rows of `dim_campaigns`.
         days: Rows of `campaign_days` of this and all earlier months.
-        month: The month, as its first day.
     """
     results = campaign_results(days).select(
         F.col("campaign_key").alias("paid_key"),
@@ -138,24 +134,22 @@ def campaign_tweets(
         *[(F.lit(None) if c.nullable else F.lit(0)).cast(c.type).alias(c.name) for c in SENTIMENT],
         *[_money(F.col(f"{n}_units")).alias(n) for n in _MEASURES],
     )
-    both = shared.unionByName(silent)
-    return both.withColumn("as_of_month", F.lit(month)).select(*CAMPAIGN_TWEETS.column_names)
+    return shared.unionByName(silent)
 
 
 def campaign_results(days: DataFrame) -> DataFrame:
     """Add up the results of each campaign."""
-    return days.groupBy("campaign_key").agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
+    return days.groupBy("campaign_key").agg(*sums(*_RESULTS))
 
 
 def totals_of_tweets(pairs: DataFrame) -> DataFrame:
     """Return one row of totals of the tweets, which `campaign_tweets` must match."""
-    counts = ("tweets", "retweets", *(c.name for c in SENTIMENTS_COUNTED))
-    return pairs.agg(*[v.total(F.col(n)).alias(n) for n in counts])
+    return pairs.agg(*sums(*CAMPAIGN_TWEETS.pick("tweets", "retweets"), *SENTIMENTS_COUNTED))
 
 
 def totals_of_results(days: DataFrame) -> DataFrame:
     """Return one row of totals of the results, which `campaign_tweets` must match."""
-    return days.agg(*[v.total(F.col(n), 4).alias(n) for n in _MEASURES])
+    return days.agg(*sums(*_RESULTS))
 
 
 def _share(measure: str) -> Col:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.catalog.gold import Check, GoldTable, so_far
+from lakehouse_assets.catalog.gold import Check, GoldTable, so_far, sums
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, Reference, same_month
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
@@ -170,12 +170,7 @@ _MEASURES = ("quantity", "price", "revenue")
 
 
 def fact_sales(
-    store_sales: DataFrame,
-    online_sales: DataFrame,
-    stores: DataFrame,
-    countries: DataFrame,
-    month: date,
-    loaded_at: datetime,
+    store_sales: DataFrame, online_sales: DataFrame, stores: DataFrame, countries: DataFrame
 ) -> DataFrame:
     """Combine the sales delivered in a month; columns as declared for `fact_sales`.
 
@@ -184,8 +179,6 @@ def fact_sales(
         online_sales: Rows of `silver_online_sales` delivered in the month.
         stores: Rows of `dim_stores`; sales of other stores have the country Unknown.
         countries: Rows of `dim_countries`.
-        month: The month, as its first day.
-        loaded_at: When the run began.
     """
     places = stores.select(
         F.col("store").alias("known_store"), F.col("country_code").alias("store_country")
@@ -216,15 +209,10 @@ def fact_sales(
         "customer_id",
         *_MEASURES,
     )
-    both = v.staged(here.unionByName(there))
-    return both.withColumns(
-        {
-            "as_of_month": F.lit(month),
-            "sale_key": v.hash_key(F.col("channel"), F.col("number")),
-            "product_key": product_key(),
-            "load_timestamp": F.lit(loaded_at).cast("timestamp"),
-        }
-    ).select(*FACT_SALES.column_names)
+    sale_key = v.hash_key(F.col("channel"), F.col("number"))
+    return v.staged(here.unionByName(there)).withColumns(
+        {"sale_key": sale_key, "product_key": product_key()}
+    )
 
 
 def totals_of_sales(store_sales: DataFrame, online_sales: DataFrame) -> DataFrame:
@@ -232,11 +220,7 @@ def totals_of_sales(store_sales: DataFrame, online_sales: DataFrame) -> DataFram
     both = store_sales.select("quantity", "revenue").unionByName(
         online_sales.select("quantity", "revenue")
     )
-    return both.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum("quantity").cast("bigint").alias("quantity"),
-        v.total(F.col("revenue"), 4).alias("revenue"),
-    )
+    return both.agg(F.count(F.lit(1)).alias("rows"), *sums(*_SUMS[1:]))
 
 
 _PLACE = ("channel", "store", "country_code", "brand")
@@ -248,51 +232,31 @@ def sales_days(sales: DataFrame) -> DataFrame:
     Args:
         sales: The month's rows of `fact_sales`.
     """
-    return (
-        sales.groupBy("as_of_month", "sale_date", *_PLACE)
-        .agg(
-            F.count(F.lit(1)).cast("bigint").alias("sale_count"),
-            F.sum("quantity").cast("bigint").alias("quantity"),
-            v.total(F.col("revenue"), 4).alias("revenue"),
-        )
-        .select(*SALES_DAYS.column_names)
+    return sales.groupBy("as_of_month", "sale_date", *_PLACE).agg(
+        F.count(F.lit(1)).cast("bigint").alias("sale_count"), *sums(*_SUMS[1:])
     )
 
 
-def sales_weeks(days: DataFrame, month: date, week_starts_on: v.Weekday) -> DataFrame:
+def sales_weeks(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
     """Add up days by week; columns as declared for `sales_weeks`.
 
     Store sales are not known by day, so a store's weeks start on the delivered day.
 
     Args:
         days: Rows of `sales_days` of this and all earlier months.
-        month: The month, as its first day.
         week_starts_on: First day of a week of online sales.
     """
     day = F.col("sale_date")
     start = F.when(F.col("channel") == F.lit(STORE), day).otherwise(
         v.week_start(day, week_starts_on)
     )
-    return (
-        days.select(start.alias("week_start"), *_PLACE, "sale_count", "quantity", "revenue")
-        .groupBy("week_start", *_PLACE)
-        .agg(
-            F.sum("sale_count").cast("bigint").alias("sale_count"),
-            F.sum("quantity").cast("bigint").alias("quantity"),
-            v.total(F.col("revenue"), 4).alias("revenue"),
-        )
-        .withColumn("as_of_month", F.lit(month))
-        .select(*SALES_WEEKS.column_names)
-    )
+    weeks = days.withColumn("week_start", start)
+    return weeks.groupBy("week_start", *_PLACE).agg(*sums(*_SUMS))
 
 
 def totals_of_days(days: DataFrame) -> DataFrame:
     """Return one row of totals of the days, which `sales_weeks` must match."""
-    return days.agg(
-        F.sum("sale_count").cast("bigint").alias("sale_count"),
-        F.sum("quantity").cast("bigint").alias("quantity"),
-        v.total(F.col("revenue"), 4).alias("revenue"),
-    )
+    return days.agg(*sums(*_SUMS))
 
 
 def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
@@ -307,11 +271,10 @@ def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
         month: The month, as its first day.
         train: Whether to select the training sales, with percent ranks up to 0.8, or the others.
     """
-    month_of = F.lit(month).alias("as_of_month")
     weeks = sales.groupBy("week_starting").agg(F.count(F.lit(1)).cast("bigint").alias("sales"))
     over = W.partitionBy("as_of_month")
     ordered = over.orderBy(F.col("week_starting").asc_nulls_last())
-    counted = v.staged(weeks.select(month_of, *weeks.columns)).select(
+    counted = v.staged(weeks.withColumn("as_of_month", F.lit(month))).select(
         F.col("week_starting").alias("week"),
         (F.sum("sales").over(ordered) - F.col("sales")).cast("bigint").alias("before"),
         (F.sum("sales").over(over) - F.lit(1)).cast("bigint").alias("others"),
@@ -319,8 +282,7 @@ def split_by_time(sales: DataFrame, month: date, *, train: bool) -> DataFrame:
     # before / others <= 0.8 in whole numbers, so that rounding cannot affect it.
     early = F.col("before") * F.lit(10) <= F.col("others") * F.lit(8)
     side = v.staged(counted).filter(early if train else ~early).select("week")
-    chosen = sales.join(side, F.col("week_starting") == F.col("week"), "inner")
-    return chosen.select(month_of, *SALES_TRAIN.column_names[1:])
+    return sales.join(side, F.col("week_starting") == F.col("week"), "inner")
 
 
 def not_after_training(stored: DataFrame, train: DataFrame) -> DataFrame:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
 
 from lakehouse_assets.catalog.datasets import delivery_columns, quarantine_table
-from lakehouse_assets.catalog.gold import GoldTable, so_far
+from lakehouse_assets.catalog.gold import GoldTable, so_far, sums
 from lakehouse_assets.catalog.registry import (
     INPUTS_DIGEST,
     MODEL_VERSION,
@@ -167,13 +165,9 @@ TWEETS_BY_CITY = gold(
 )  # fmt: skip
 
 
-def gold_tweets(tweets: DataFrame, month: date) -> DataFrame:
-    """Select the columns of a month's tweets that `tweets` has, without the model's."""
-    return tweets.select(
-        F.lit(month).alias("as_of_month"),
-        *(c.name for c in _KEPT),
-        F.col("clean_text").alias(TEXT),
-    )
+def gold_tweets(tweets: DataFrame) -> DataFrame:
+    """Return a month's tweets with the columns that `tweets` has, without the model's."""
+    return tweets.withColumn(TEXT, F.col("clean_text"))
 
 
 def total_of_tweets(tweets: DataFrame) -> DataFrame:
@@ -184,34 +178,31 @@ def total_of_tweets(tweets: DataFrame) -> DataFrame:
     return tweets.agg(F.sum("hour_of_day").cast("bigint").alias("hour_of_day"))
 
 
-def tweet_sentiments(tweets: DataFrame, month: date) -> DataFrame:
+def tweet_sentiments(tweets: DataFrame) -> DataFrame:
     """Count tweets by hashtag, city and sentiment; columns as declared for `tweet_sentiments`."""
-    counted = tweets.groupBy("hashtag", "city").agg(
+    return tweets.groupBy("hashtag", "city").agg(
         *[
             F.count(F.when(F.col("ml_sentiment") == F.lit(name), F.lit(1))).alias(column.name)
             for name, column in zip(CLASSES, SENTIMENTS_COUNTED, strict=True)
         ]
     )
-    return counted.withColumn("as_of_month", F.lit(month)).select(*TWEET_SENTIMENTS.column_names)
 
 
 def tweet_days(tweets: DataFrame) -> DataFrame:
     """Count tweets by day of delivery, day, hashtag and city; columns as declared."""
-    grouped = tweets.groupBy("delivered_on", "tweet_date", "hashtag", "city").agg(
+    return tweets.groupBy(*TWEET_DAYS.keys).agg(
         F.count(F.lit(1)).alias("tweets"),
         v.total(F.col("retweet_count")).alias("retweets"),
         v.total(F.col("favourite_count")).alias("favourites"),
     )
-    return grouped.select(*TWEET_DAYS.column_names)
 
 
-def by_city_and_hashtag(days: DataFrame, sentiments: DataFrame, month: date) -> DataFrame:
+def by_city_and_hashtag(days: DataFrame, sentiments: DataFrame) -> DataFrame:
     """Add up months by city and hashtag; columns as declared for `tweets_by_city_and_hashtag`.
 
     Args:
         days: Rows of `tweet_days` of this and all earlier months.
         sentiments: Rows of `tweet_sentiments` of this and all earlier months.
-        month: The month, as its first day.
     """
     counted, scored = [c.name for c in _COUNTS], [c.name for c in SENTIMENTS_COUNTED]
 
@@ -221,54 +212,33 @@ def by_city_and_hashtag(days: DataFrame, sentiments: DataFrame, month: date) -> 
         return rows.withColumns({**none, **cast}).select("city", "hashtag", *counted, *scored)
 
     both = filled(days, counted).unionByName(filled(sentiments, scored))
-    return _added_up(v.staged(both), ("city", "hashtag"), month).select(
-        *TWEETS_BY_CITY_AND_HASHTAG.column_names
-    )
+    return _added_up(v.staged(both), "city", "hashtag")
 
 
-def by_hashtag(pairs: DataFrame, month: date) -> DataFrame:
+def by_hashtag(pairs: DataFrame) -> DataFrame:
     """Add up cities by hashtag; columns as declared for `tweets_by_hashtag`."""
-    return _added_up(pairs, ("hashtag",), month).select(*TWEETS_BY_HASHTAG.column_names)
+    return _added_up(pairs, "hashtag")
 
 
-def in_total(pairs: DataFrame, month: date) -> DataFrame:
-    """Add up all tweets in one row; columns as declared for `tweet_totals`."""
-    totals = _added_up(pairs, (), month)
-    # A month without tweets has a row with zeros.
-    none = {
-        c.name: F.coalesce(F.col(c.name), F.lit(0).cast(c.type))
-        for c in (*_COUNTS, *SENTIMENTS_COUNTED)
-    }
-    return v.staged(totals).withColumns(none).select(*TWEET_TOTALS.column_names)
+def in_total(pairs: DataFrame) -> DataFrame:
+    """Add up all tweets in one row, of zeros without tweets; columns as for `tweet_totals`."""
+    return _added_up(pairs)
 
 
-def by_city(pairs: DataFrame, places: DataFrame, month: date) -> DataFrame:
+def by_city(pairs: DataFrame, places: DataFrame) -> DataFrame:
     """Add up hashtags by city, and add its coordinates; columns as declared for `tweets_by_city`.
 
     Args:
         pairs: The month's rows of `tweets_by_city_and_hashtag`.
         places: Rows of `dim_places`.
-        month: The month, as its first day.
     """
-    cities = _added_up(pairs, ("city",), month)
-    named = cities.select(*cities.columns, v.lower(F.col("city")).alias("name_of_city"))
-    known = places.select(
-        F.col("place_name").alias("known_name"),
-        "place",
-        "country",
-        "latitude",
-        "longitude",
-    )
-    located = named.join(known, F.col("name_of_city") == F.col("known_name"), "left")
-    return located.select(*TWEETS_BY_CITY.column_names)
+    named = _added_up(pairs, "city").withColumn("name_of_city", v.lower(F.col("city")))
+    known = places.select("place_name", "place", "country", "latitude", "longitude")
+    return named.join(known, F.col("name_of_city") == F.col("place_name"), "left")
 
 
-def _added_up(counts: DataFrame, keys: Sequence[str], month: date) -> DataFrame:
-    grouped = counts.groupBy(*keys).agg(
-        *[F.sum(c.name).cast("bigint").alias(c.name) for c in (_COUNTS[0], *SENTIMENTS_COUNTED)],
-        *[v.total(F.col(n)).alias(n) for n in ("retweets", "favourites")],
-    )
-    return with_shares(v.staged(grouped)).withColumn("as_of_month", F.lit(month))
+def _added_up(counts: DataFrame, *keys: str) -> DataFrame:
+    return with_shares(v.staged(counts.groupBy(*keys).agg(*sums(*_COUNTS, *SENTIMENTS_COUNTED))))
 
 
 def with_shares(counts: DataFrame) -> DataFrame:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.catalog.gold import GoldTable
+from lakehouse_assets.catalog.gold import GoldTable, sums
 from lakehouse_assets.catalog.registry import Column, Measure
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
@@ -106,27 +105,18 @@ WEBSITE_VISIT_DAYS = gold(
 )  # fmt: skip
 
 
-def website_visits(visits: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+def website_visits(visits: DataFrame, countries: DataFrame) -> DataFrame:
     """Describe the visits delivered in a month; columns as declared for `website_visits`.
 
     Args:
         visits: Rows of `silver_visits` delivered in the month.
         countries: Rows of `dim_countries`.
-        month: The month, as its first day.
     """
     youngest = F.lit(None).cast("int")
     for label, age in _YOUNGEST.items():
         youngest = F.when(F.col("age_group") == F.lit(label), F.lit(age)).otherwise(youngest)
-    return (
-        with_country_code(visits, countries)
-        .withColumns(
-            {
-                "as_of_month": F.lit(month),
-                "visitor_key": v.hash_key(F.col("visitor_id")),
-                "youngest": youngest.cast("int"),
-            }
-        )
-        .select(*WEBSITE_VISITS.column_names)
+    return with_country_code(visits, countries).withColumns(
+        {"visitor_key": v.hash_key(F.col("visitor_id")), "youngest": youngest.cast("int")}
     )
 
 
@@ -140,19 +130,12 @@ def website_visit_days(visits: DataFrame) -> DataFrame:
     def number(condition: Col) -> Col:
         return F.count(F.when(condition, F.lit(1))).cast("bigint")
 
-    return (
-        visits.groupBy("as_of_month", *WEBSITE_VISIT_DAYS.keys[1:])
-        .agg(
-            F.count(F.lit(1)).cast("bigint").alias("visits"),
-            number(F.col("bounced")).alias("bounces"),
-            number(F.col("happiness") == F.lit(HAPPY)).alias("happy"),
-            number(F.col("happiness") == F.lit(NOT_HAPPY)).alias("not_happy"),
-            *[
-                F.coalesce(v.total(F.col(name)), F.lit(0).cast(COUNT_TOTAL)).alias(name)
-                for name in ("pages", "duration_seconds")
-            ],
-        )
-        .select(*WEBSITE_VISIT_DAYS.column_names)
+    return visits.groupBy(*WEBSITE_VISIT_DAYS.keys).agg(
+        F.count(F.lit(1)).cast("bigint").alias("visits"),
+        number(F.col("bounced")).alias("bounces"),
+        number(F.col("happiness") == F.lit(HAPPY)).alias("happy"),
+        number(F.col("happiness") == F.lit(NOT_HAPPY)).alias("not_happy"),
+        *sums(*WEBSITE_VISIT_DAYS.pick("pages", "duration_seconds")),
     )
 
 

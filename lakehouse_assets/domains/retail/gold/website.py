@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from lakehouse_assets.catalog.datasets import quarantine_table
-from lakehouse_assets.catalog.gold import GoldTable, so_far
+from lakehouse_assets.catalog.gold import GoldTable, so_far, sums
 from lakehouse_assets.catalog.registry import Column, Measure
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES, with_country_code
@@ -16,7 +14,7 @@ from lakehouse_assets.domains.retail.gold.common import (
     FINE_TOTAL,
     gold,
 )
-from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
 _DAY = Column("visit_date", "date", "Day of the visits.", False)
@@ -82,62 +80,37 @@ WEBSITE_CONVERSION = gold(
     topic="website",
 )  # fmt: skip
 
-_ADDED = ("visits", "rated_visits")
 
-_ORDERS = "decimal(38,4)"
-
-
-def website_days(visits: DataFrame, countries: DataFrame, month: date) -> DataFrame:
+def website_days(visits: DataFrame, countries: DataFrame) -> DataFrame:
     """Add up the visits delivered in a month; columns as declared for `website_days`.
 
     Args:
         visits: Rows of `silver_website` delivered in the month.
         countries: Rows of `dim_countries`.
-        month: The month, as its first day.
     """
     rated = F.when(F.col("conversion_rate").isNotNull(), F.col("visits"))
     # Decimals instead of doubles, so that sums do not depend on the order of addition.
-    orders = (rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")).cast(_ORDERS)
-    placed = with_country_code(visits, countries)
-    counted = v.staged(placed.select(*placed.columns, rated.alias("rated"), orders.alias("orders")))
-    return (
-        counted.groupBy("visit_date", "country_code", "device_category", "traffic_source")
-        .agg(
-            _total("visits", "visits"),
-            _total("rated", "rated_visits"),
-            F.coalesce(v.total(F.col("orders"), 4), F.lit(0).cast(_ORDERS)).alias("conversions"),
-        )
-        .withColumn("as_of_month", F.lit(month))
-        .select(*WEBSITE_DAYS.column_names)
+    orders = rated * F.col("conversion_rate") * F.lit("0.01").cast("decimal(3,2)")
+    counted = with_country_code(visits, countries).withColumns(
+        {"rated_visits": rated, "conversions": orders.cast(FINE_TOTAL)}
     )
+    return v.staged(counted).groupBy(*WEBSITE_DAYS.keys[1:]).agg(*sums(*_VISITS))
 
 
-def website_conversion(days: DataFrame, month: date) -> DataFrame:
+def website_conversion(days: DataFrame) -> DataFrame:
     """Add up days by device and source; columns as declared for `website_conversion`.
 
     Args:
         days: Rows of `website_days` of this and all earlier months.
-        month: The month, as its first day.
     """
-    grouped = days.groupBy("device_category", "traffic_source").agg(
-        *[_total(name, name) for name in _ADDED],
-        v.total(F.col("conversions"), 4).alias("conversions"),
-    )
-    return grouped.withColumns(
-        {
-            "as_of_month": F.lit(month),
-            "conversion_rate": v.ratio(F.col("conversions") * F.lit(100), F.col("rated_visits")),
-        }
-    ).select(*WEBSITE_CONVERSION.column_names)
+    grouped = days.groupBy("device_category", "traffic_source").agg(*sums(*_VISITS))
+    rate = v.ratio(F.col("conversions") * F.lit(100), F.col("rated_visits"))
+    return grouped.withColumn("conversion_rate", rate)
 
 
 def totals_of_visits(visits: DataFrame) -> DataFrame:
     """Return one row with the total of visits, which `website_days` must match."""
-    return visits.agg(_total("visits", "visits"))
-
-
-def _total(name: str, alias: str) -> Col:
-    return F.coalesce(F.sum(name).cast("bigint"), F.lit(0).cast("bigint")).alias(alias)
+    return visits.agg(*sums(_VISITS[0]))
 
 
 GOLD = (
