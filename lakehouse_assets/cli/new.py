@@ -99,8 +99,6 @@ _TABLE = '''\
 
 from __future__ import annotations
 
-from datetime import date
-
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Column, monthly_table
 from lakehouse_assets.domains.$domain.datasets.$reads import SILVER_$READS
@@ -120,15 +118,13 @@ $NAME = monthly_table(
 )
 
 
-def $name(rows: DataFrame, month: date) -> DataFrame:
+def $name(rows: DataFrame) -> DataFrame:
     """Count rows by day of delivery.
 
     Args:
         rows: Rows of `silver_$reads` that were delivered in the month.
-        month: The month, as its first day.
     """
-    counted = rows.groupBy("delivered_on").agg(F.count(F.lit(1)).cast("bigint").alias("row_count"))
-    return counted.withColumn("as_of_month", F.lit(month)).select(*$NAME.column_names)
+    return rows.groupBy("delivered_on").agg(F.count(F.lit(1)).cast("bigint").alias("row_count"))
 
 
 GOLD = (GoldTable($NAME, $name, {"rows": SILVER_$READS}),)
@@ -147,9 +143,8 @@ from lakehouse_assets.engine.base import Engine
 def test_rows_are_counted_by_day(engine: Engine) -> None:
     days = [date(2024, 1, 2), date(2024, 1, 2), date(2024, 1, 3)]
     rows = engine.from_arrow(pa.table({"delivered_on": pa.array(days)}))
-    found = engine.rows($name(rows, date(2024, 1, 1)))
+    found = engine.rows($name(rows))
     assert {row["delivered_on"].day: row["row_count"] for row in found} == {2: 2, 3: 1}
-    assert {row["as_of_month"] for row in found} == {date(2024, 1, 1)}
 '''
 _MODEL = '''\
 """The model $domain/$name: clusters of similar rows of $reads."""
