@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from lakehouse_assets.engine.current import F, W, active
 from lakehouse_assets.engine.types import Col, DataFrame
@@ -81,6 +81,18 @@ def text(column: Col) -> Col:
 def is_any(column: Col, values: Sequence[str]) -> Col:
     """Say whether text is one of the values; null if it is null."""
     return active().dialect.is_any(column, values)
+
+
+def first_of(*cases: tuple[Col, Any], otherwise: Any = None) -> Col:
+    """Return the value of the first case whose condition holds, else `otherwise`.
+
+    Values are columns, or Python values.
+    """
+    first, *others = cases
+    found = F.when(*first)
+    for case in others:
+        found = found.when(*case)
+    return found.otherwise(otherwise)
 
 
 def without(column: Col, placeholders: Sequence[str]) -> Col:

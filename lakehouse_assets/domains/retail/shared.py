@@ -43,10 +43,7 @@ REGIONS = {
 
 def label_by_beginning(lower: Col, labels: Mapping[str, str]) -> Col:
     """Return the label whose key a lower-case text starts with; null if there is none."""
-    found = F.lit(None).cast("string")
-    for beginning, label in labels.items():
-        found = F.when(lower.startswith(beginning), F.lit(label)).otherwise(found)
-    return found
+    return v.first_of(*((lower.startswith(start), label) for start, label in labels.items()))
 
 
 def generation(label: Col) -> Col:
@@ -104,7 +101,7 @@ def with_day_of(moment: str, text: str, day: str) -> Rule:
 def yes_no(given: Col) -> Col:
     """Normalise yes and no to Yes and No; anything else stays as delivered."""
     truth = v.boolean(given)
-    return F.when(truth, F.lit("Yes")).when(~truth, F.lit("No")).otherwise(given)
+    return v.first_of((truth, "Yes"), (~truth, "No"), otherwise=given)
 
 
 def _is_generation() -> Col:

@@ -12,12 +12,11 @@ from datetime import date
 from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
 from lakehouse_assets.catalog.expectations import CALENDAR, Expectation
 from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN, places
+from lakehouse_assets.domains.airline.shared import CURRENCY, DOMAIN, MONEY, OWNER
 from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-CURRENCY = "source currency"
-MONEY = "decimal(18,2)"
 DAYS_TO_END = (
     "Days from the last flight to the end of the window, as the source counts them: the "
     "difference between the dates plus 1, or plus 2 if the last flight was before March 2014, "
@@ -38,10 +37,7 @@ _COUNTED = (
 
 
 def _gender(given: Col) -> Col:
-    gender = v.lower(given)
-    return F.when(gender == F.lit("male"), F.lit("Male")).when(
-        gender == F.lit("female"), F.lit("Female")
-    )
+    return v.first_of(*((v.lower(given) == F.lit(x.lower()), x) for x in ("Male", "Female")))
 
 
 def _place(given: Col) -> Col:
@@ -117,11 +113,11 @@ def _counts_are_not_negative() -> Col:
 
 
 FLIGHTS = Dataset(
-    domain="airline",
+    domain=DOMAIN,
     name="flights",
     grain="month",
     description="Monthly snapshot: one member of the loyalty programme with two years of flying.",
-    owner="team:loyalty",
+    owner=OWNER,
     rows=(
         "One row per member and snapshot month: typed, with normalised places; implausible values "
         "are null and flagged. If a member is delivered several times in a month, the latest "

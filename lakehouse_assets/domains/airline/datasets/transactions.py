@@ -5,6 +5,7 @@ from __future__ import annotations
 from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN
+from lakehouse_assets.domains.airline.shared import CURRENCY, DOMAIN, MONEY, OWNER
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -24,21 +25,21 @@ def _one_blank(given: Col) -> Col:
 
 def _payment_method(given: Col) -> Col:
     method = F.regexp_replace(v.lower(given), f"[{_BLANKS}_-]+", "_")
-    return (
-        F.when(method.rlike(r"credit[^\n]?card"), F.lit("credit_card"))
-        .when(method.rlike(r"debit[^\n]?card"), F.lit("debit_card"))
-        .when(method.contains("paypal"), F.lit("paypal"))
-        .when(method.rlike(r"wire[^\n]?transfer"), F.lit("wire_transfer"))
-        .otherwise(method)
+    return v.first_of(
+        (method.rlike(r"credit[^\n]?card"), "credit_card"),
+        (method.rlike(r"debit[^\n]?card"), "debit_card"),
+        (method.contains("paypal"), "paypal"),
+        (method.rlike(r"wire[^\n]?transfer"), "wire_transfer"),
+        otherwise=method,
     )
 
 
 TRANSACTIONS = Dataset(
-    domain="airline",
+    domain=DOMAIN,
     name="transactions",
     grain="day",
     description="One purchase of a member.",
-    owner="team:loyalty",
+    owner=OWNER,
     rows=(
         "One row per transaction_id: typed, with normalised labels. The first delivery of an id "
         "counts (by day, file and row); to correct a purchase, deliver its day again."
@@ -61,8 +62,7 @@ TRANSACTIONS = Dataset(
         ),
         Field("purchase_date", "date", "Day of purchase.", need="required", in_calendar=True,
               delivered="Day of purchase, as yyyy-MM-dd, MM/dd/yyyy or yyyy/MM/dd."),
-        Field("amount", "decimal(18,2)", "Amount of the purchase.", need="required",
-              unit="source currency"),
+        Field("amount", MONEY, "Amount of the purchase.", need="required", unit=CURRENCY),
         Field(
             "status", "string", "completed, pending, cancelled, refunded or failed.", parse=v.lower,
             missing="unknown",

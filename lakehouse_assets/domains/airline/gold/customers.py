@@ -128,20 +128,19 @@ def geo_key() -> Col:
 
 def tier_name(tier: Col) -> Col:
     """Name a tier: 4 Gold, 5 Platinum, 6 Diamond, any other Silver."""
-    return (
-        F.when(tier == F.lit(4), F.lit("Gold"))
-        .when(tier == F.lit(5), F.lit("Platinum"))
-        .when(tier == F.lit(6), F.lit("Diamond"))
-        .otherwise(F.lit("Silver"))
-    )
+    names = {4: "Gold", 5: "Platinum", 6: "Diamond"}
+    return v.first_of(*((tier == F.lit(n), x) for n, x in names.items()), otherwise="Silver")
 
 
 def age_group(age: Col) -> Col:
     """Group ages by decade, with Unknown and Under 18 as separate groups."""
-    group = F.when(age.isNull(), F.lit("Unknown")).when(age < F.lit(18), F.lit("Under 18"))
-    for first, last in ((18, 29), (30, 39), (40, 49), (50, 59)):
-        group = group.when(age <= F.lit(last), F.lit(f"{first}-{last}"))
-    return group.otherwise(F.lit("60+"))
+    decades = {29: "18-29", 39: "30-39", 49: "40-49", 59: "50-59"}
+    return v.first_of(
+        (age.isNull(), "Unknown"),
+        (age < F.lit(18), "Under 18"),
+        *((age <= F.lit(last), group) for last, group in decades.items()),
+        otherwise="60+",
+    )
 
 
 GOLD = (

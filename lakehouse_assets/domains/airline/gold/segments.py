@@ -161,13 +161,13 @@ def with_personas(clustered: DataFrame) -> DataFrame:
     few = F.col("total_flights") < F.lit(FEW_FLIGHTS_BELOW)
     new = F.col("days_since_joining") <= F.lit(NEW_WITHIN_DAYS)
     active = F.col("customer_status") == F.lit(ACTIVE_STATUS)
-    code = (
-        F.when(F.col("cluster").isNull(), F.lit(None))
-        .when(few & new, F.lit(NEW.code))
-        .when(~active, F.lit(AT_RISK.code))
-        .when(few, F.lit(OCCASIONAL.code))
-        .when(F.col("cluster") == F.lit(0), F.lit(PREMIUM.code))
-        .otherwise(F.lit(LOYAL.code))
+    code = v.first_of(
+        (F.col("cluster").isNull(), None),
+        (few & new, NEW.code),
+        (~active, AT_RISK.code),
+        (few, OCCASIONAL.code),
+        (F.col("cluster") == F.lit(0), PREMIUM.code),
+        otherwise=LOYAL.code,
     )
     named = clustered.withColumn("segment", code.cast("int"))
     name = _of_persona({p.code: p.name for p in PERSONAS}, UNCATEGORIZED)
@@ -176,10 +176,8 @@ def with_personas(clustered: DataFrame) -> DataFrame:
 
 def _of_persona(texts: dict[int, str], otherwise: str) -> Col:
     """Return the text for the code in the column `segment`."""
-    chosen = F.lit(otherwise)
-    for code, text in texts.items():
-        chosen = F.when(F.col("segment") == F.lit(code), F.lit(text)).otherwise(chosen)
-    return chosen
+    cases = ((F.col("segment") == F.lit(code), text) for code, text in texts.items())
+    return v.first_of(*cases, otherwise=otherwise)
 
 
 def summarise(segments: DataFrame) -> DataFrame:
@@ -207,10 +205,7 @@ def summarise(segments: DataFrame) -> DataFrame:
 
 def _score(thresholds: list[Col]) -> Col:
     """Return 5 if the first threshold holds, else 4, 3 or 2 for the next ones, else 1."""
-    chosen = F.when(thresholds[0], F.lit(5))
-    for score, condition in zip((4, 3, 2), thresholds[1:], strict=True):
-        chosen = chosen.when(condition, F.lit(score))
-    return chosen.otherwise(F.lit(1)).cast("int")
+    return v.first_of(*zip(thresholds, (5, 4, 3, 2), strict=True), otherwise=1).cast("int")
 
 
 GOLD = (

@@ -271,10 +271,10 @@ def spend_of_others(spend: DataFrame, stored: DataFrame) -> DataFrame:
 
 def customer_status(days_since_last_flight: Col) -> Col:
     """Label recency: up to 90 days Active, up to 180 At Risk, above Inactive."""
-    return (
-        F.when(days_since_last_flight <= F.lit(ACTIVE_WITHIN_DAYS), F.lit(ACTIVE_STATUS))
-        .when(days_since_last_flight <= F.lit(180), F.lit(AT_RISK_STATUS))
-        .otherwise(F.lit(INACTIVE_STATUS))
+    return v.first_of(
+        (days_since_last_flight <= F.lit(ACTIVE_WITHIN_DAYS), ACTIVE_STATUS),
+        (days_since_last_flight <= F.lit(180), AT_RISK_STATUS),
+        otherwise=INACTIVE_STATUS,
     )
 
 

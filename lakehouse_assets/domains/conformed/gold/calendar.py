@@ -88,10 +88,7 @@ def dim_date(days: DataFrame, week_starts_on: v.Weekday) -> DataFrame:
 
 
 def _named(number: Col, names: tuple[str, ...]) -> Col:
-    chosen = F.when(number == F.lit(1), F.lit(names[0]))
-    for position, name in enumerate(names[1:], start=2):
-        chosen = chosen.when(number == F.lit(position), F.lit(name))
-    return chosen
+    return v.first_of(*((number == F.lit(n), name) for n, name in enumerate(names, start=1)))
 
 
 GOLD = (GoldTable(DIM_DATE, dim_date, {"days": calendar_days}),)

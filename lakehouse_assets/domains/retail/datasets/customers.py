@@ -27,7 +27,7 @@ YES_NO = ("Yes", "No")
 
 def _senior(given: Col) -> Col:
     senior = v.boolean(given)
-    return F.when(senior, F.lit("Yes")).when(~senior, F.lit("No"))
+    return v.first_of((senior, "Yes"), (~senior, "No"))
 
 
 def _yes_no(name: str, description: str, source: str, *, pii: Pii | None = None) -> Field:

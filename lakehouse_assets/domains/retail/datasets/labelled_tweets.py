@@ -20,10 +20,7 @@ PARTS = ("train", "validation", "test")
 
 
 def _sentiment(given: Col) -> Col:
-    lower, found = v.lower(given), F.lit(None).cast("string")
-    for name in SENTIMENTS:
-        found = F.when(lower == F.lit(name.lower()), F.lit(name)).otherwise(found)
-    return found
+    return v.first_of(*((v.lower(given) == F.lit(name.lower()), name) for name in SENTIMENTS))
 
 
 def with_part_and_key(tweets: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
@@ -32,9 +29,7 @@ def with_part_and_key(tweets: DataFrame, _given: Mapping[str, Any]) -> DataFrame
     Copies differ only in case, punctuation, links and handles.
     """
     name = v.lower(v.rewrite(F.col("_source_file"), "[^/]*/", ""))
-    part = F.lit(PARTS[0])
-    for other in PARTS[1:]:
-        part = F.when(name.startswith(other), F.lit(other)).otherwise(part)
+    part = v.first_of(*((name.startswith(p), p) for p in PARTS[1:]), otherwise=PARTS[0])
     words = v.lower(F.col("twitter_text"))
     for pattern in ("https?[^ ]*|@[A-Za-z0-9_]+", f"[_{v.SEPARATORS}]+"):
         words = v.rewrite(words, pattern, " ")

@@ -84,13 +84,10 @@ def campaign_tag(found_by: Col, said: Col, tags: Sequence[str]) -> Col:
     Both texts are in lower case. A tag in the text must not be followed by a letter or digit of any
     script: `#beachlife` is not `#beach`. If the text has several, the first in the list counts.
     """
-    tag = F.lit(None).cast("string")
-    for name in reversed(tags):
-        whole = said.rlike(f"{name.lower()}([{v.SEPARATORS}]|\\z)")
-        tag = F.when(whole, F.lit(name)).otherwise(tag)
-    for name in tags:
-        tag = F.when(found_by == F.lit(name.lower()), F.lit(name)).otherwise(tag)
-    return tag
+    return v.first_of(
+        *((found_by == F.lit(tag.lower()), tag) for tag in tags),
+        *((said.rlike(f"{tag.lower()}([{v.SEPARATORS}]|\\z)"), tag) for tag in tags),
+    )
 
 
 def clean_text(tweet: Col) -> Col:

@@ -7,10 +7,10 @@ from datetime import date
 from typing import Any, Final
 
 from lakehouse_assets.catalog.gold import GoldTable, Read, last_days
-from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table
-from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.catalog.registry import Column, Measure, Table
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.retail import reference
+from lakehouse_assets.domains.retail.gold.common import STORES, daily
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
     AGG_THERMOSTAT_MINUTE,
@@ -19,7 +19,6 @@ from lakehouse_assets.domains.retail.gold.device_minutes import (
     with_shift,
 )
 from lakehouse_assets.domains.retail.reference import LONGEST_LAG
-from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
@@ -43,21 +42,15 @@ _EPOCH = date(1970, 1, 1)
 WHOLE_DAY: Final = 0
 
 _STORE = Column("store_id", "string", "The store.", False)
-_EVENT_DATE = Column("event_date", "date", "Day (UTC).", False)
-_REFERENCES = (dates("event_date"), Reference(("store_id",), "dim_stores", ("store_id",)))
+_REFERENCES = (dates("event_date"), STORES)
 
-GOLD_CROWD_HEAT = Table(
-    domain=DOMAIN,
-    name="gold_crowd_heat",
-    layer="gold",
-    description=(
-        "How a store's temperature follows its visitors: the lag from 0 to "
-        f"{LONGEST_LAG} minutes at which their changes over {CHANGE} minutes correlate most. One "
-        "row per store and shift of a day, and one for the whole day, if the correlation is at "
-        f"least {WEAKEST} over at least {LEAST_PAIRS} pairs of minutes. Closed stores have none."
-    ),
-    columns=(
-        _EVENT_DATE,
+GOLD_CROWD_HEAT = daily(
+    "gold_crowd_heat",
+    f"How a store's temperature follows its visitors: the lag from 0 to {LONGEST_LAG} minutes at "
+    f"which their changes over {CHANGE} minutes correlate most. One row per store and shift of a "
+    f"day, and one for the whole day, if the correlation is at least {WEAKEST} over at least "
+    f"{LEAST_PAIRS} pairs of minutes. Closed stores have none.",
+    (
         _STORE,
         Column("shift", "int", "Shift of the temperature, in the store's local time: 1 from 6:00, "
                f"2 from 14:00, 3 from 22:00; {WHOLE_DAY} for the whole day.", False, "code"),
@@ -68,26 +61,19 @@ GOLD_CROWD_HEAT = Table(
                "score"),
         Column("pairs", "bigint", "Number of pairs of minutes at this lag.", False, "count"),
     ),
-    keys=("event_date", "store_id", "shift"),
-    owner=OWNER,
+    ("event_date", "store_id", "shift"),
     kind="snapshot",
-    partition=EVENT_DATE,
     topic="climate",
     references=_REFERENCES,
 )  # fmt: skip
 
-GOLD_CROWD_COOLING = Table(
-    domain=DOMAIN,
-    name="gold_crowd_cooling",
-    layer="gold",
-    description=(
-        "How long stores take to cool down after a crowd. A crowd is at least "
-        f"{_LEAST_MINUTES} minutes with more than {CROWD[0] / CROWD[1]} times the store's average "
-        "visitors in the open minutes of two days. One row per crowd, on the day (UTC) on which "
-        f"its outcome is known: {LONGEST_LAG} minutes after its end."
-    ),
-    columns=(
-        _EVENT_DATE,
+GOLD_CROWD_COOLING = daily(
+    "gold_crowd_cooling",
+    f"How long stores take to cool down after a crowd. A crowd is at least {_LEAST_MINUTES} "
+    f"minutes with more than {CROWD[0] / CROWD[1]} times the store's average visitors in the open "
+    "minutes of two days. One row per crowd, on the day (UTC) on which its outcome is known: "
+    f"{LONGEST_LAG} minutes after its end.",
+    (
         _STORE,
         Column("began_at", "timestamp", "First minute of the crowd (UTC).", False),
         Column("ended_at", "timestamp", "Last minute of the crowd (UTC).", False),
@@ -105,10 +91,8 @@ GOLD_CROWD_COOLING = Table(
                "temp_before again; 0 if it was never higher, null if that took more than "
                f"{LONGEST_LAG} minutes or the next crowd came first.", unit="minutes"),
     ),
-    keys=("store_id", "began_at"),
-    owner=OWNER,
+    ("store_id", "began_at"),
     kind="event",
-    partition=EVENT_DATE,
     topic="climate",
     references=_REFERENCES,
     measures=(

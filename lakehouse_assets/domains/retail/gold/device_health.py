@@ -6,9 +6,9 @@ from datetime import date
 from typing import Final
 
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert, last_days
-from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION, Column, Measure, Table
-from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION, Column, Measure
 from lakehouse_assets.domains.retail import reference
+from lakehouse_assets.domains.retail.gold.common import daily
 from lakehouse_assets.domains.retail.gold.device_hours import (
     FEATURE_COLUMNS,
     device_hours,
@@ -17,22 +17,14 @@ from lakehouse_assets.domains.retail.gold.device_hours import (
 )
 from lakehouse_assets.domains.retail.gold.device_minutes import AGG_THERMOSTAT_MINUTE
 from lakehouse_assets.domains.retail.models.maintenance import HEALTH_COLUMNS, MAINTENANCE
-from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import DataFrame, F, W
 
-_DAY = Column("event_date", "date", "Day of the hour in UTC.", nullable=False)
-
-GOLD_DEVICE_HEALTH: Final = Table(
-    domain=DOMAIN,
-    name="gold_device_health",
-    layer="gold",
-    description=(
-        "One row per device and hour with readings: the inputs of the device health model, from "
-        "this hour and the 23 before it, and the model's scores. The last hour of the current day "
-        "may be incomplete."
-    ),
-    columns=(
-        _DAY,
+GOLD_DEVICE_HEALTH: Final = daily(
+    "gold_device_health",
+    "One row per device and hour with readings: the inputs of the device health model, from this "
+    "hour and the 23 before it, and the model's scores. The last hour of the current day may be "
+    "incomplete.",
+    (
         *AGG_THERMOSTAT_MINUTE.pick("device_id", "store_id"),
         Column("hour", "timestamp", "Start of the hour in UTC.", False),
         *FEATURE_COLUMNS,
@@ -40,11 +32,10 @@ GOLD_DEVICE_HEALTH: Final = Table(
         MODEL_VERSION,
         INPUTS_DIGEST,
     ),
-    keys=("device_id", "hour"),
-    owner=OWNER,
+    ("device_id", "hour"),
+    day="Day of the hour in UTC.",
     kind="aggregate",
     topic="health",
-    partition=EVENT_DATE,
     clustered=("device_id",),
     watched=(
         "temp_avg", "temp_spread", "battery_avg", "readings_share", "remaining_hours",
@@ -58,26 +49,15 @@ GOLD_DEVICE_HEALTH: Final = Table(
     ),
 )  # fmt: skip
 
-GOLD_DEVICES_AT_RISK: Final = Table(
-    domain=DOMAIN,
-    name="gold_devices_at_risk",
-    layer="gold",
-    description=(
-        "One row per day and device whose risk was high in its latest hour with readings on that "
-        "day, with the reasons. Inspect these devices first."
-    ),
-    columns=(
-        _DAY,
-        *GOLD_DEVICE_HEALTH.pick(
-            "device_id", "store_id", "hour", *(column.name for column in HEALTH_COLUMNS),
-            "model_version",
-        ),
-    ),
-    keys=("device_id", "event_date"),
-    owner=OWNER,
+GOLD_DEVICES_AT_RISK: Final = daily(
+    "gold_devices_at_risk",
+    "One row per day and device whose risk was high in its latest hour with readings on that day, "
+    "with the reasons. Inspect these devices first.",
+    (*GOLD_DEVICE_HEALTH.pick("device_id", "store_id", "hour"), *HEALTH_COLUMNS, MODEL_VERSION),
+    ("device_id", "event_date"),
+    day="Day of the hour in UTC.",
     kind="aggregate",
     topic="health",
-    partition=EVENT_DATE,
     measures=(
         Measure("devices_at_risk", "count(distinct device_id)", "count", "non_additive",
                 "Number of devices whose risk is high, by the model."),

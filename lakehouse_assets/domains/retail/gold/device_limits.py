@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from lakehouse_assets.catalog.gold import GoldTable, RowsAlert, last_days
-from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table
-from lakehouse_assets.catalog.streams import EVENT_DATE, LiveAlarm
+from lakehouse_assets.catalog.registry import Column, Measure
+from lakehouse_assets.catalog.streams import LiveAlarm
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.retail import reference
+from lakehouse_assets.domains.retail.gold.common import STORES, daily
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_THERMOSTAT_MINUTE,
     minute_number,
@@ -18,7 +19,6 @@ from lakehouse_assets.domains.retail.gold.device_minutes import (
     with_shift,
 )
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_DEVICES
-from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -34,19 +34,14 @@ _NEVER = date(9999, 12, 31)
 TOO_WARM, TOO_COLD, LOW_BATTERY = "temperature_high", "temperature_low", "battery_low"
 _WORDS = {TOO_WARM: "too warm", TOO_COLD: "too cold", LOW_BATTERY: "battery low"}
 
-GOLD_THRESHOLD_VIOLATIONS = Table(
-    domain=DOMAIN,
-    name="gold_threshold_violations",
-    layer="gold",
-    description=(
-        "Episodes in which a device was outside its limits in dim_devices. Minutes outside the "
-        f"limits that are at most {GAP} minutes apart belong to one episode. One row per episode "
-        "and day: an episode that continues after midnight (UTC) has another row on the next day, "
-        f"with `continued` true, which covers the episode so far, up to {LOOK_BACK} days. Minutes "
-        "that ended less than two minutes before the build are left to the next build."
-    ),
-    columns=(
-        Column("event_date", "date", "Day (UTC).", False),
+GOLD_THRESHOLD_VIOLATIONS = daily(
+    "gold_threshold_violations",
+    "Episodes in which a device was outside its limits in dim_devices. Minutes outside the limits "
+    f"that are at most {GAP} minutes apart belong to one episode. One row per episode and day: an "
+    "episode that continues after midnight (UTC) has another row on the next day, with `continued` "
+    f"true, which covers the episode so far, up to {LOOK_BACK} days. Minutes that ended less than "
+    "two minutes before the build are left to the next build.",
+    (
         Column("device_id", "string", "The device.", False),
         Column("store_id", "string", "The store of the device, according to dim_devices.", False),
         Column("measure", "string", f"Limit that was exceeded: {TOO_WARM}, {TOO_COLD} or "
@@ -67,12 +62,10 @@ GOLD_THRESHOLD_VIOLATIONS = Table(
                "from 6:00, 2 from 14:00, 3 from 22:00.", unit="code"),
         Column("continued", "boolean", "Whether the episode began on an earlier day.", False),
     ),
-    keys=("event_date", "device_id", "measure", "began_at"),
-    owner=OWNER,
+    ("event_date", "device_id", "measure", "began_at"),
     kind="event",
-    partition=EVENT_DATE,
     topic="climate",
-    references=(dates("event_date"), Reference(("store_id",), "dim_stores", ("store_id",))),
+    references=(dates("event_date"), STORES),
     measures=(
         Measure("violations", "sum(case when continued then 0 else 1 end)", "count", "additive",
                 "Number of episodes outside the limits, on the day on which each began."),

@@ -66,10 +66,6 @@ def with_shift(rows: DataFrame, clocks: DataFrame) -> DataFrame:
         "left",
     )
     local = (F.col("number") + F.col("offset_minutes")) % F.lit(_DAY)
-    shift = (
-        F.when(local < F.lit(_FIRST), F.lit(3))
-        .when(local < F.lit(_SECOND), F.lit(1))
-        .when(local < F.lit(_THIRD), F.lit(2))
-        .when(local.isNotNull(), F.lit(3))
-    )
+    begins = {_FIRST: 3, _SECOND: 1, _THIRD: 2, _DAY: 3}
+    shift = v.first_of(*((local < F.lit(end), shift) for end, shift in begins.items()))
     return found.select(*rows.columns, shift.cast("int").alias("shift"))

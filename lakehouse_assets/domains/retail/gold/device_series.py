@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from lakehouse_assets.catalog.gold import GoldTable, last_days
 from lakehouse_assets.catalog.registry import Column, Measure, Table
-from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.domains.retail.gold.common import daily
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
     AGG_THERMOSTAT_MINUTE,
 )
-from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F, W, series
 from lakehouse_assets.engine import vocabulary as v
 
@@ -55,12 +54,12 @@ _SCORES = (
 )  # fmt: skip
 
 
-def _daily(name: str, description: str, columns: tuple[Column, ...], keys: tuple[str, ...],
-           **declared: Any) -> Table:  # fmt: skip
-    day = Column("event_date", "date", "Day of the minutes (UTC).", False)
-    return Table(
-        DOMAIN, name, "gold", description, (day, *columns), ("event_date", *keys), OWNER,
-        partition=EVENT_DATE, topic="anomalies", clustered=keys[:1], **declared,
+def _daily(
+    name: str, description: str, columns: tuple[Column, ...], keys: tuple[str, ...], **declared: Any
+) -> Table:
+    return daily(
+        name, description, columns, ("event_date", *keys), day="Day of the minutes (UTC).",
+        topic="anomalies", clustered=keys[:1], **declared,
     )  # fmt: skip
 
 
@@ -266,8 +265,8 @@ def _scored(
         )
     )
     above, below = F.col("score") >= threshold, F.col("score") <= F.lit(0.0) - threshold
-    flag = F.when(above, F.lit(1)).when(below, F.lit(-1)).otherwise(F.lit(0))
-    return scored.select(*scored.columns, flag.cast("int").alias("flag"))
+    flag = v.first_of((above, 1), (below, -1), otherwise=0)
+    return scored.withColumn("flag", flag.cast("int"))
 
 
 def _last(steps: DataFrame) -> DataFrame:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from lakehouse_assets.catalog.registry import Column, Measure, Reference, Table, TableView
+from lakehouse_assets.catalog.registry import Column, Measure, TableView
 from lakehouse_assets.catalog.streams import bronze_events
+from lakehouse_assets.domains.retail.gold.common import STORES, view
 from lakehouse_assets.domains.retail.gold.device_health import GOLD_DEVICE_HEALTH
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
@@ -13,7 +14,6 @@ from lakehouse_assets.domains.retail.gold.device_minutes import (
 )
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_DEVICES
 from lakehouse_assets.domains.retail.models.maintenance import HEALTH_COLUMNS
-from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.engine import Col, DataFrame, F, W
@@ -31,18 +31,7 @@ _AVERAGES = {
 _TEMPERATURE = tuple(_AVERAGES)[:2]
 
 
-def _view(
-    name: str,
-    description: str,
-    columns: tuple[Column, ...],
-    keys: tuple[str, ...],
-    **declared: Any,
-) -> Table:
-    return Table(
-        DOMAIN, name, "gold", description, columns, keys, OWNER, kind="view", topic="devices",
-        **declared,
-    )  # fmt: skip
-
+_view = partial(view, topic="devices")
 
 DEVICES_LATEST = _view(
     "devices_latest",
@@ -71,7 +60,7 @@ STORE_HOURS = _view(
         *(Column(name, "double", text, unit=unit) for name, (text, unit) in _AVERAGES.items()),
     ),
     ("store_id", "hour"),
-    references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
+    references=(STORES,),
     measures=(
         Measure("average_temperature", "avg(temp_avg)", "degrees Fahrenheit", "non_additive",
                 "Average of the hourly temperatures."),
@@ -85,9 +74,9 @@ STORE_HOURS = _view(
 DEVICE_HEALTH_NOW = _view(
     "device_health_now",
     "Health of each device in the latest hour with readings, from gold_device_health.",
-    GOLD_DEVICE_HEALTH.pick("device_id", "store_id", "hour", *(c.name for c in HEALTH_COLUMNS)),
+    (*GOLD_DEVICE_HEALTH.pick("device_id", "store_id", "hour"), *HEALTH_COLUMNS),
     ("device_id",),
-    references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
+    references=(STORES,),
     measures=(
         Measure("devices_at_risk_now", "count(distinct case when risk = 'high' then device_id end)",
                 "count", "non_additive",
@@ -144,7 +133,7 @@ def store_hours(thermostat: DataFrame, occupancy: DataFrame) -> DataFrame:
         """Return an hour for each minute, with null for what the stream does not have."""
         return minutes.select(
             "store_id",
-            _floored(F.col("minute"), 60).alias("hour"),
+            v.hour_start(F.col("minute")).alias("hour"),
             "readings",
             *[
                 (F.col(name) if name in names else F.lit(None)).cast(_EXACT).alias(name)
@@ -183,15 +172,15 @@ def events_ingested(thermostat: DataFrame, occupancy: DataFrame) -> DataFrame:
     )
     counted = one.unionByName(other).groupBy("stream", "m").agg(F.count(F.lit(1)).alias("events"))
     return counted.select(
-        "stream", F.col("m").alias("minute"), _floored(F.col("m"), 5).alias("five_minutes"),
+        "stream", F.col("m").alias("minute"), _five_minutes(F.col("m")).alias("five_minutes"),
         "events",
     )  # fmt: skip
 
 
-def _floored(minute: Col, minutes: int) -> Col:
-    """Return the start of the hour or the five minutes, counted from 1970, of a minute."""
-    past = v.micros_between(F.lit("1970-01-01").cast("timestamp"), minute)
-    return v.add_micros(minute, F.lit(0) - past % F.lit(minutes * _MINUTE))
+def _five_minutes(minute: Col) -> Col:
+    """Return the start of the five minutes of a minute, which are counted from the hour."""
+    past = v.micros_between(v.hour_start(minute), minute)
+    return v.add_micros(minute, F.lit(0) - past % F.lit(5 * _MINUTE))
 
 
 def _average(name: str) -> Col:

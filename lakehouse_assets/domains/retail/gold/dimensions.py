@@ -14,7 +14,7 @@ from lakehouse_assets.domains.retail import reference
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
-from lakehouse_assets.domains.retail.gold.common import gold
+from lakehouse_assets.domains.retail.gold.common import COUNTRIES, STORES, gold
 from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -43,7 +43,7 @@ DIM_STORES = Table(
     topic="dimensions",
     references=(
         Reference(("place_name",), "dim_places", ("place_name",)),
-        Reference(("country_code",), "dim_countries", ("country_code",)),
+        COUNTRIES,
     ),
 )
 
@@ -77,7 +77,7 @@ DIM_DEVICES = Table(
     owner=OWNER,
     kind="reference",
     topic="dimensions",
-    references=(Reference(("store_id",), "dim_stores", ("store_id",)),),
+    references=(STORES,),
 )  # fmt: skip
 
 DIM_PRODUCTS = gold(

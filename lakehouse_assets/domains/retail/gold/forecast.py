@@ -13,7 +13,6 @@ from lakehouse_assets.catalog.registry import (
     Column,
     Measure,
     Reference,
-    Table,
     TableView,
     same_month,
 )
@@ -21,13 +20,13 @@ from lakehouse_assets.clock import following
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.domains.retail.datasets.store_sales import SILVER_STORE_SALES, STORE_SALES
 from lakehouse_assets.domains.retail.gold.campaigns import DIM_CAMPAIGNS
-from lakehouse_assets.domains.retail.gold.common import TOTAL, gold
+from lakehouse_assets.domains.retail.gold.common import TOTAL, gold, view
 from lakehouse_assets.domains.retail.gold.dimensions import (
     ALL_CATEGORIES,
     ALL_PRODUCTS,
     product_key,
 )
-from lakehouse_assets.domains.retail.shared import CURRENCY, DOMAIN, OWNER
+from lakehouse_assets.domains.retail.shared import CURRENCY
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 
@@ -95,27 +94,17 @@ GOLD_SALES_FORECAST = gold(
     lab="salespredictiondata",
 )  # fmt: skip
 
-SALES_OUTLOOK = Table(
-    domain=DOMAIN,
-    name="sales_outlook",
-    layer="gold",
-    description=(
-        "Pieces that each store sold of each brand by week, followed by the forecast for the weeks "
-        "ahead: the union of gold_store_weeks and gold_sales_forecast."
-    ),
-    columns=(
-        _STORE, _BRAND, _WEEK, _AHEAD,
-        Column("quantity", "bigint", "Pieces sold; null for weeks ahead.", unit="pieces"),
+SALES_OUTLOOK = view(
+    "sales_outlook",
+    "Pieces that each store sold of each brand by week, followed by the forecast for the weeks "
+    "ahead: the union of gold_store_weeks and gold_sales_forecast.",
+    (
+        *GOLD_STORE_WEEKS.pick("store", "brand", "week_start", "weeks_ahead", "quantity"),
         *GOLD_SALES_FORECAST.pick("method", "forecast_p10", "forecast_p50", "forecast_p90"),
     ),
-    keys=("store", "brand", "week_start", "weeks_ahead"),
-    owner=OWNER,
-    kind="view",
+    ("store", "brand", "week_start", "weeks_ahead"),
     topic="forecast",
-    references=(
-        Reference(("store",), "dim_stores", ("store",)),
-        dates("week_start"),
-    ),
+    references=(Reference(("store",), "dim_stores", ("store",)), dates("week_start")),
     measures=(
         Measure("pieces", "sum(quantity)", "pieces", "additive", "Pieces sold."),
         Measure("forecast", "sum(forecast_p50)", "pieces", "additive",

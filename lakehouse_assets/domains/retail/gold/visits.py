@@ -112,9 +112,8 @@ def website_visits(visits: DataFrame, countries: DataFrame) -> DataFrame:
         visits: Rows of `silver_visits` delivered in the month.
         countries: Rows of `dim_countries`.
     """
-    youngest = F.lit(None).cast("int")
-    for label, age in _YOUNGEST.items():
-        youngest = F.when(F.col("age_group") == F.lit(label), F.lit(age)).otherwise(youngest)
+    group = F.col("age_group")
+    youngest = v.first_of(*((group == F.lit(label), age) for label, age in _YOUNGEST.items()))
     return with_country_code(visits, countries).withColumns(
         {"visitor_key": v.hash_key(F.col("visitor_id")), "youngest": youngest.cast("int")}
     )

@@ -28,8 +28,8 @@ _POSSIBLE = (-40, 150)
 
 def _unit(given: Col) -> Col:
     lower = v.lower(given)
-    named = F.when(v.is_any(lower, _FAHRENHEIT), F.lit("F"))
-    return named.when(v.is_any(lower, _CELSIUS), F.lit("C")).otherwise(given)
+    fahrenheit, celsius = v.is_any(lower, _FAHRENHEIT), v.is_any(lower, _CELSIUS)
+    return v.first_of((fahrenheit, "F"), (celsius, "C"), otherwise=given)
 
 
 def with_fahrenheit(events: DataFrame, given: Mapping[str, Any]) -> DataFrame:
