@@ -99,10 +99,15 @@ def differences(here: pa.Table, there: pa.Table, given: pa.Table) -> dict[str, A
 CASES: dict[str, tuple[str, Words]] = {
     "text": ("texts", lambda: {"x": v.text(F.col("a"))}),
     "without": ("texts", lambda: {"x": v.without(F.col("a"), ("", ".", "'quoted'"))}),
-    "first_of": ("texts", lambda: {
-        "x": v.first_of((F.col("flag"), F.col("a")), (~F.col("flag"), "no"), otherwise="neither"),
-        "y": v.first_of((F.col("a").isNull(), None), (F.col("flag"), 1)),
-    }),
+    "first_of": (
+        "texts",
+        lambda: {
+            "x": v.first_of(
+                (F.col("flag"), F.col("a")), (~F.col("flag"), "no"), otherwise="neither"
+            ),
+            "y": v.first_of((F.col("a").isNull(), None), (F.col("flag"), 1)),
+        },
+    ),
     "letters": (
         "texts",
         lambda: {
