@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Pii, Table
 from lakehouse_assets.engine import Col, DataFrame
+
+if TYPE_CHECKING:
+    from lakehouse_assets.catalog.streams import Stream
 
 QUALITY_FLAGS = Column(
     "quality_flags", "array<string>", "What was repaired or set to null in this row.", False
@@ -50,6 +53,19 @@ _Feed = TypeVar("_Feed", bound="Feed")
 # Limits from the settings: dataset path or `*`, field of `Dataset` to replace, and the limit.
 Limits: TypeAlias = tuple[tuple[str, str, LossLimit], ...]
 
+
+_PROVENANCE = (
+    Column("_source_file", "string", "Delivered file, as a path in the landing zone.", False),
+    Column("_row_number", "bigint", "Position of the record in its file, from 1; rejects count.",
+           False, "position"),
+)  # fmt: skip
+_FILE = (
+    Column("_ingested_at", "timestamp", "When the run that read the file started.", False),
+    Column("_file_version", "string", "Hash of the file's size and its ETag or modification time "
+           "when it was listed."),
+    Column("_file_records", "bigint", "Number of records in the file, rejects included; null if "
+           "the file was refused.", unit="records"),
+)  # fmt: skip
 
 # The delivered fields of a dataset of documents, in this order.
 DOCUMENT_FIELDS = ("Name", "Extension", "MediaType", "Size", "SHA256")
@@ -279,6 +295,10 @@ class Dataset(Feed):
     documents: bool = False
     additive: bool = False
 
+    row: ClassVar[str] = "row"
+    place: ClassVar[str] = "`<file>#<row>`"
+    address: ClassVar[tuple[str, ...]] = ("_source_file", "_row_number")
+
     __hash__ = Feed.__hash__
 
     @property
@@ -307,7 +327,20 @@ class Dataset(Feed):
     @property
     def lineage(self) -> tuple[Column, ...]:
         """The columns that trace a row to its file; the last one is the partition column."""
-        return (*provenance_columns(), *delivery_columns(self))
+        return (*_PROVENANCE, *delivery_columns(self))
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What its tables have in common."""
+        return {"domain": self.domain, "owner": self.owner, "kind": "event",
+                "partition": self.partition}  # fmt: skip
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The keys of its silver table, and the table's kind if it has no events."""
+        if self.grain == "month":
+            return {"keys": (self.partition.column, self.key), "kind": "snapshot"}
+        return {"keys": (self.key,)}
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -347,53 +380,24 @@ def delivery_columns(dataset: Dataset) -> tuple[Column, ...]:
     return (delivered, month)
 
 
-def provenance_columns() -> tuple[Column, ...]:
-    """Return the columns that trace a row to its delivered file and its position there."""
-    return (
-        Column("_source_file", "string", "Delivered file, as a path in the landing zone.", False),
-        Column(
-            "_row_number", "bigint",
-            "Position of the record in its file, from 1; rejects count.", False,
-            "position",
-        ),
-    )  # fmt: skip
-
-
-def _file_columns() -> tuple[Column, ...]:
-    return (
-        Column("_file_sha256", "string", "SHA-256 of the file as delivered.", False),
-        Column("_ingested_at", "timestamp", "When the run that read the file started.", False),
-        Column(
-            "_file_version", "string",
-            "Hash of the file's size and its ETag or modification time when it was listed.",
-        ),
-        Column(
-            "_file_records", "bigint",
-            "Number of records in the file, rejects included; null if the file was refused.",
-            unit="records",
-        ),
-    )  # fmt: skip
-
-
 def bronze_table(dataset: Dataset) -> Table:
     """Declare the bronze table: every delivered row as text, with its provenance."""
-    return _table(
-        dataset,
+    sha256 = Column("_file_sha256", "string", "SHA-256 of the file as delivered.", False)
+    return Table(
+        **dataset.shared,
         name=f"bronze_{dataset.name}",
         layer="bronze",
         description=f"{dataset.description} Every field holds the delivered text.",
-        columns=(
-            *dataset.fields, *provenance_columns(), *_file_columns(), *delivery_columns(dataset),
-        ),
-        keys=("_source_file", "_row_number"),
+        columns=(*dataset.fields, *_PROVENANCE, sha256, *_FILE, *delivery_columns(dataset)),
+        keys=dataset.address,
         aliases=dataset.aliases,
-    )  # fmt: skip
+    )
 
 
 def rejects_table(dataset: Dataset) -> Table:
     """Declare the table of malformed records and of files that were refused as a whole."""
-    return _table(
-        dataset,
+    return Table(
+        **dataset.shared,
         name=f"bronze_{dataset.name}_rejects",
         layer="bronze",
         description=(
@@ -411,33 +415,30 @@ def rejects_table(dataset: Dataset) -> Table:
             ),
             Column("raw_text", "string", "The record as delivered.", pii="identifier"),
             Column("reason", "string", "Why the record or file could not be read.", False),
-            provenance_columns()[0],
+            _PROVENANCE[0],
             Column(
                 "_file_sha256", "string", "SHA-256 of the file; null if the file could not be read."
             ),
-            *_file_columns()[1:],
+            *_FILE,
             *delivery_columns(dataset),
         ),
         keys=("_source_file", "line_number", "raw_text"),
     )
 
 
-def silver_table(dataset: Dataset) -> Table:
-    """Declare the silver table: typed columns, `quality_flags` and provenance."""
-    snapshot = dataset.grain == "month"
-    columns = [column.silver for column in dataset.columns if column.stored]
-    return _table(
-        dataset,
-        name=f"silver_{dataset.name}",
+def silver_table(feed: Dataset | Stream) -> Table:
+    """Declare the silver table: typed columns, `quality_flags`, and where a row was delivered."""
+    columns = [column.silver for column in feed.columns if column.stored]
+    return Table(
+        **feed.shared | feed.identity,
+        name=f"silver_{feed.name}",
         layer="silver",
-        description=dataset.rows,
-        columns=(*columns, QUALITY_FLAGS, *provenance_columns(), *delivery_columns(dataset)),
-        keys=(dataset.partition.column, dataset.key) if snapshot else (dataset.key,),
-        kind="snapshot" if snapshot else "event",
-        constraints=dataset.constraints,
-        watched=dataset.watched,
-        clustered=dataset.clustered,
-        aliases=dataset.silver_aliases,
+        description=feed.rows,
+        columns=(*columns, QUALITY_FLAGS, *feed.lineage),
+        constraints=feed.constraints,
+        watched=feed.watched,
+        clustered=feed.clustered,
+        aliases=feed.silver_aliases,
     )
 
 
@@ -451,38 +452,29 @@ def dataset_tables(dataset: Dataset) -> tuple[Table, ...]:
     return tuple(make(dataset) for make in made)
 
 
-def quarantine_table(dataset: Dataset) -> Table:
+def quarantine_table(feed: Dataset | Stream) -> Table:
     """Declare the table of bronze rows that are not in silver, with all reasons."""
-    return _table(
-        dataset,
-        name=f"silver_{dataset.name}_quarantine",
+    row = feed.row
+    return Table(
+        **feed.shared,
+        name=f"silver_{feed.name}_quarantine",
         layer="silver",
         description=(
-            f"Rows of bronze_{dataset.name} that are not in silver_{dataset.name}: quarantined "
-            "rows with all reasons that apply, and duplicates with the row that was kept."
+            f"{row.capitalize()}s of bronze_{feed.name} that are not in silver_{feed.name}: "
+            f"quarantined {row}s with all reasons that apply, and duplicates with the {row} that "
+            "was kept."
         ),
         columns=(
             Column("disposition", "string", "`quarantined` or `duplicate`.", False),
-            Column("reasons", "array<string>", "Names of the expectations that the row fails."),
-            Column(
-                "duplicate_of", "string", "For a duplicate, the row that was kept: `<file>#<row>`."
-            ),
-            *dataset.fields,
-            *provenance_columns(),
-            *delivery_columns(dataset),
+            Column("reasons", "array<string>", f"Names of the expectations that the {row} fails."),
+            Column("duplicate_of", "string", f"For a duplicate, the {row} that was kept: "
+                   f"{feed.place}."),
+            *feed.fields,
+            *feed.lineage,
         ),
-        keys=("_source_file", "_row_number"),
+        keys=feed.address,
         constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
-    )
-
-
-def _table(dataset: Dataset, **declared: Any) -> Table:
-    """Declare a table of a dataset, with what its tables have in common."""
-    shared: dict[str, Any] = {
-        "domain": dataset.domain, "owner": dataset.owner, "kind": "event",
-        "partition": dataset.partition,
-    }  # fmt: skip
-    return Table(**shared | declared)
+    )  # fmt: skip
 
 
 def dataset_named(datasets: Sequence[Dataset], path: str) -> Dataset:

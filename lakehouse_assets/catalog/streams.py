@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from lakehouse_assets.catalog.datasets import QUALITY_FLAGS, Feed
+from lakehouse_assets.catalog.datasets import Feed, quarantine_table, silver_table
 from lakehouse_assets.catalog.registry import Column, Measure, PartitionColumn, Table
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class Stream(Feed):
     minute: tuple[Aggregate, ...]
     measures: tuple[Measure, ...] = ()
     subject: str = "devices"
+    row: ClassVar[str] = "event"
+    place: ClassVar[str] = "`<source>:<offset>#<index>`"
+    address: ClassVar[tuple[str, ...]] = ADDRESS
 
     __hash__ = Feed.__hash__
 
@@ -108,6 +111,19 @@ class Stream(Feed):
     def lineage(self) -> tuple[Column, ...]:
         """The columns that trace an event to its message; the last one is the partition column."""
         return (*_LINEAGE, _DATE)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What its tables have in common."""
+        return {
+            "domain": self.domain, "owner": self.owner, "kind": "event", "partition": EVENT_DATE,
+            "topic": self.subject, "properties": _PROPERTIES, "writer": self.reader,
+        }  # fmt: skip
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The keys of its silver table."""
+        return {"keys": self.key}
 
 
 @dataclass(frozen=True)
@@ -135,8 +151,8 @@ class LiveAlarm:
 
 def bronze_events(stream: Stream) -> Table:
     """Declare the bronze table: every event as text, with its place in the topic."""
-    return _table(
-        stream,
+    return Table(
+        **stream.shared,
         name=f"bronze_{stream.name}",
         layer="bronze",
         description=f"{stream.description} Every attribute holds the text that was sent.",
@@ -148,8 +164,8 @@ def bronze_events(stream: Stream) -> Table:
 
 def rejected_events(stream: Stream) -> Table:
     """Declare the table of messages and events that could not be read."""
-    return _table(
-        stream,
+    return Table(
+        **stream.shared | {"partition": None},
         name=f"bronze_{stream.name}_rejects",
         layer="bronze",
         description=(
@@ -166,57 +182,14 @@ def rejected_events(stream: Stream) -> Table:
             _INGESTED,
         ),
         keys=ADDRESS,
-        partition=None,
-    )  # fmt: skip
-
-
-def silver_events(stream: Stream) -> Table:
-    """Declare the silver table: typed columns, `quality_flags` and the place in the topic."""
-    columns = [column.silver for column in stream.columns if column.stored]
-    return _table(
-        stream,
-        name=f"silver_{stream.name}",
-        layer="silver",
-        description=stream.rows,
-        columns=(*columns, QUALITY_FLAGS, *stream.lineage),
-        keys=stream.key,
-        constraints=stream.constraints,
-        watched=stream.watched,
-        clustered=stream.clustered,
-        aliases=stream.silver_aliases,
-    )
-
-
-def quarantined_events(stream: Stream) -> Table:
-    """Declare the table of bronze events that are not in silver, with all reasons."""
-    return _table(
-        stream,
-        name=f"silver_{stream.name}_quarantine",
-        layer="silver",
-        description=(
-            f"Events of bronze_{stream.name} that are not in silver_{stream.name}: quarantined "
-            "events with all reasons that apply, and duplicates with the event that was kept."
-        ),
-        columns=(
-            Column("disposition", "string", "`quarantined` or `duplicate`.", False),
-            Column("reasons", "array<string>", "Names of the expectations that the event fails."),
-            Column(
-                "duplicate_of", "string", "For a duplicate, the event that was kept: "
-                "`<source>:<offset>#<index>`.",
-            ),
-            *stream.fields,
-            *stream.lineage,
-        ),
-        keys=ADDRESS,
-        constraints={"known_disposition": "disposition IN ('quarantined', 'duplicate')"},
     )  # fmt: skip
 
 
 def minutes(stream: Stream) -> Table:
     """Declare the table of minutes: one row per device and minute with events in silver."""
-    silver = silver_events(stream)
-    return _table(
-        stream,
+    silver = silver_table(stream)
+    return Table(
+        **stream.shared | {"kind": "aggregate"},
         name=f"agg_{stream.name}_minute",
         layer="gold",
         description=(
@@ -235,19 +208,9 @@ def minutes(stream: Stream) -> Table:
             _DATE,
         ),
         keys=(stream.device, "minute"),
-        kind="aggregate",
         clustered=("minute",),
         measures=stream.measures,
     )  # fmt: skip
-
-
-def _table(stream: Stream, **declared: Any) -> Table:
-    """Declare a table of a stream, with what its tables have in common."""
-    shared: dict[str, Any] = {
-        "domain": stream.domain, "owner": stream.owner, "kind": "event", "partition": EVENT_DATE,
-        "topic": stream.subject, "properties": _PROPERTIES, "writer": stream.reader,
-    }  # fmt: skip
-    return Table(**shared | declared)
 
 
 def stream_tables(stream: Stream) -> tuple[Table, ...]:
@@ -256,7 +219,7 @@ def stream_tables(stream: Stream) -> tuple[Table, ...]:
     Raises:
         LakehouseError: a declared column or key is not valid.
     """
-    made = (bronze_events, rejected_events, silver_events, quarantined_events, minutes)
+    made = (bronze_events, rejected_events, silver_table, quarantine_table, minutes)
     return tuple(make(stream) for make in made)
 
 

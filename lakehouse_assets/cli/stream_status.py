@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lakehouse_assets.catalog.streams import Stream, bronze_events, minutes, silver_events
+from lakehouse_assets.catalog.datasets import silver_table
+from lakehouse_assets.catalog.streams import Stream, bronze_events, minutes
 from lakehouse_assets.domains import STREAMS
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.lake import log
@@ -115,7 +116,7 @@ def _moments(stream: Stream, root: LakeRoot) -> dict[str, datetime | None]:
     last_event = closed = None
     try:
         silver, by_minute = (
-            log.open_table(root.table(table)) for table in (silver_events(stream), minutes(stream))
+            log.open_table(root.table(table)) for table in (silver_table(stream), minutes(stream))
         )
     except DamagedTableError:
         # The status of that table reports the damage.

@@ -13,7 +13,7 @@ from lakehouse_assets.catalog.datasets import Dataset, Feed, bronze_table, silve
 from lakehouse_assets.catalog.domain import Domain
 from lakehouse_assets.catalog.pages import Page, measure_of, resolve, table_of
 from lakehouse_assets.catalog.registry import Column, Registry, Table
-from lakehouse_assets.catalog.streams import bronze_events, silver_events
+from lakehouse_assets.catalog.streams import bronze_events
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
@@ -315,7 +315,7 @@ def _delivery(feed: Feed, domain: Domain) -> Entry:
         silver = silver_table(feed).full_name if feed.key else None
     else:
         system, place = "Event hub", f"{feed.source}, topic {feed.topic}"  # type: ignore[attr-defined]  # a stream
-        bronze, silver = bronze_events(feed), silver_events(feed).full_name  # type: ignore[arg-type]  # a stream
+        bronze, silver = bronze_events(feed), silver_table(feed).full_name  # type: ignore[arg-type]  # a stream
     return {
         "name": feed.path,
         "domain": feed.domain,

@@ -12,8 +12,6 @@ from typing import TypeAlias
 from lakehouse_assets.catalog.datasets import (
     Dataset,
     bronze_table,
-    delivery_columns,
-    provenance_columns,
     quarantine_table,
     silver_table,
 )
@@ -336,7 +334,7 @@ def _later_partitions_out_of_date(
     later = between(dataset.partition, end, newest + timedelta(days=1))
     accepted_later = lake.read(table, later, [dataset.key, column])
     named = duplicates_of(lake.read(quarantine, later), dataset, first, end)
-    of_bronze = (*dataset.fields, *provenance_columns(), *delivery_columns(dataset))
+    of_bronze = (*dataset.fields, *dataset.lineage)
     again = typed_rows(dataset, lake.engine, named.select(*[c.name for c in of_bronze]))
     found = lake.engine.union(
         [

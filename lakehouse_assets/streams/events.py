@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
 
-from lakehouse_assets.catalog.streams import ADDRESS, Stream, quarantined_events, silver_events
+from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
+from lakehouse_assets.catalog.streams import ADDRESS, Stream
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
@@ -82,7 +83,7 @@ def classify_events(
 def accepted_events(stream: Stream, classified: DataFrame) -> DataFrame:
     """Return the accepted rows of `classify_events` as rows of silver."""
     accepted = classified.filter(F.col("disposition") == F.lit(ACCEPTED))
-    return accepted.select(*silver_events(stream).column_names)
+    return accepted.select(*silver_table(stream).column_names)
 
 
 def other_events(stream: Stream, classified: DataFrame) -> DataFrame:
@@ -91,7 +92,7 @@ def other_events(stream: Stream, classified: DataFrame) -> DataFrame:
     return classified.filter(F.col("disposition") != F.lit(ACCEPTED)).select(
         *[
             F.col(f"raw_{name}").alias(name) if name in fields else F.col(name)
-            for name in quarantined_events(stream).column_names
+            for name in quarantine_table(stream).column_names
         ]
     )
 

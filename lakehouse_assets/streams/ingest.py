@@ -20,15 +20,14 @@ from itertools import pairwise
 from operator import or_
 from typing import Any
 
+from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.streams import (
     EVENT_DATE,
     Stream,
     bronze_events,
     minutes,
-    quarantined_events,
     rejected_events,
-    silver_events,
 )
 from lakehouse_assets.clock import now
 from lakehouse_assets.code_version import code_version
@@ -162,7 +161,7 @@ class Ingest:
         self._run_id, self._delay = run_id, watermark
         self._reader = MessageReader(stream, source.app_id, limits)
         self._bronze, self._rejects = bronze_events(stream), rejected_events(stream)
-        self._silver, self._quarantine = silver_events(stream), quarantined_events(stream)
+        self._silver, self._quarantine = silver_table(stream), quarantine_table(stream)
         self._minutes = minutes(stream)
         engine = lake.engine
         self._classify = engine.prepared(partial(classify_events, stream, engine))
@@ -480,8 +479,8 @@ def balance(stream: Stream, lake: Lake, days: Iterable[date]) -> Balance:
         source="bronze",
         incoming=lake.rows_by_partition(bronze_events(stream)),
         parts={
-            "silver": lake.rows_by_partition(silver_events(stream)),
-            "quarantine": lake.rows_by_partition(quarantined_events(stream)),
+            "silver": lake.rows_by_partition(silver_table(stream)),
+            "quarantine": lake.rows_by_partition(quarantine_table(stream)),
         },
         partitions=sorted(days),
     )

@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from lakehouse_assets import clock
+from lakehouse_assets.catalog.datasets import silver_table
 from lakehouse_assets.catalog.registry import Registry
-from lakehouse_assets.catalog.streams import Stream, silver_events, stream_tables
+from lakehouse_assets.catalog.streams import Stream, stream_tables
 from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.engine.start import start_engine
@@ -77,7 +78,7 @@ def rate(folder: Path, _given: argparse.Namespace) -> None:
         cpu, wall = time.process_time(), time.monotonic()
         events = read(THERMOSTAT, source, lake)
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-    stored = sum(lake.rows_by_partition(silver_events(THERMOSTAT)).values())
+    stored = sum(lake.rows_by_partition(silver_table(THERMOSTAT)).values())
     say(
         f"rate: {events:,} events from {what} to bronze, silver and minutes ({stored:,} rows of "
         f"silver): {events / cpu:,.0f} events per second of processor time, {events / wall:,.0f} "

@@ -7,13 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lakehouse_assets.catalog.streams import (
-    bronze_events,
-    minutes,
-    quarantined_events,
-    rejected_events,
-    silver_events,
-)
+from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
+from lakehouse_assets.catalog.streams import bronze_events, minutes, rejected_events
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.streams.ingest import Ingest, balance, drain
 from lakehouse_assets_tests.streams.samples import (
@@ -26,7 +21,7 @@ from lakehouse_assets_tests.streams.samples import (
 )
 
 BRONZE, REJECTS = bronze_events(THERMOSTAT), rejected_events(THERMOSTAT)
-SILVER, QUARANTINE = silver_events(THERMOSTAT), quarantined_events(THERMOSTAT)
+SILVER, QUARANTINE = silver_table(THERMOSTAT), quarantine_table(THERMOSTAT)
 MINUTES = minutes(THERMOSTAT)
 DAY, NEXT_DAY = date(2021, 9, 5), date(2021, 9, 6)
 

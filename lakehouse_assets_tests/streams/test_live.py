@@ -18,7 +18,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse_assets.catalog.streams import minutes, silver_events
+from lakehouse_assets.catalog.datasets import silver_table
+from lakehouse_assets.catalog.streams import minutes
 from lakehouse_assets.cli.stream import Alarms
 from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
@@ -32,7 +33,7 @@ from lakehouse_assets.sources.folder_stream import FolderSource
 from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
 from lakehouse_assets_tests.streams.samples import START, reading, rows
 
-SILVER, MINUTES = silver_events(THERMOSTAT), minutes(THERMOSTAT)
+SILVER, MINUTES = silver_table(THERMOSTAT), minutes(THERMOSTAT)
 
 
 def send(house: House, first: int, count: int) -> None:

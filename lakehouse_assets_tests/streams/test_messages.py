@@ -11,12 +11,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse_assets.catalog.streams import (
-    bronze_events,
-    quarantined_events,
-    rejected_events,
-    silver_events,
-)
+from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
+from lakehouse_assets.catalog.streams import bronze_events, rejected_events
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.streams.ingest import Ingest, drain
@@ -111,7 +107,7 @@ def test_numbers_keep_their_digits_and_unreadable_values_are_flagged(
     assert [temp for _, temp in rows(lake, bronze_events(THERMOSTAT), "_offset", "temp")] == (
         sent_text
     )
-    found = rows(lake, silver_events(THERMOSTAT), "_offset", "temp_f", "quality_flags")
+    found = rows(lake, silver_table(THERMOSTAT), "_offset", "temp_f", "quality_flags")
     assert [(None if temp is None else float(temp), flags) for _, temp, flags in found] == [
         (67.1, []), *[(None, ["temp_f_unreadable"])] * 3, (None, []), (0, []),
         (None, ["temp_f_unreadable"]), (67.1, []),
@@ -149,7 +145,7 @@ def test_days_and_minutes_are_those_of_utc_wherever_the_reader_runs(
             source = MemorySource("thermostat", [sent("thermostat", values)])
             (cycle,) = drain(Ingest(THERMOSTAT, source, lake, "run"))
             assert cycle.days == {date(2021, 9, 5), date(2021, 9, 6)}
-            assert rows(lake, silver_events(THERMOSTAT), "event_date", "event_time")[0] == (
+            assert rows(lake, silver_table(THERMOSTAT), "event_date", "event_time")[0] == (
                 date(2021, 9, 5), START,
             )  # fmt: skip
         finally:
@@ -165,9 +161,9 @@ def test_clocks_that_are_ahead_are_flagged_and_the_future_is_quarantined(
     source = MemorySource("thermostat", [sent("thermostat", values, received=START)])
     (cycle,) = drain(Ingest(THERMOSTAT, source, lake, "run"))
     assert cycle.last_event == START, "a clock that is ahead does not close minutes"
-    flags = rows(lake, silver_events(THERMOSTAT), "_offset", "quality_flags")
+    flags = rows(lake, silver_table(THERMOSTAT), "_offset", "quality_flags")
     assert flags == [(0, []), (1, []), (2, ["clock_ahead"])]
-    assert rows(lake, quarantined_events(THERMOSTAT), "_offset", "reasons") == [
+    assert rows(lake, quarantine_table(THERMOSTAT), "_offset", "reasons") == [
         (3, ["event_time_is_not_in_the_future"])
     ]
     assert rows(lake, rejected_events(THERMOSTAT)) == []

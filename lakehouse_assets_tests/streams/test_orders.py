@@ -13,14 +13,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.catalog.streams import (
-    bronze_events,
-    minutes,
-    quarantined_events,
-    rejected_events,
-    silver_events,
-)
+from lakehouse_assets.catalog.streams import bronze_events, minutes, rejected_events
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
@@ -39,7 +34,7 @@ from lakehouse_assets_tests.streams.samples import (
 )
 
 BRONZE, REJECTS = bronze_events(THERMOSTAT), rejected_events(THERMOSTAT)
-SILVER, QUARANTINE = silver_events(THERMOSTAT), quarantined_events(THERMOSTAT)
+SILVER, QUARANTINE = silver_table(THERMOSTAT), quarantine_table(THERMOSTAT)
 MINUTES = minutes(THERMOSTAT)
 VALUES = tuple(c.name for c in THERMOSTAT.columns if c.stored)
 NUMBERS = tuple(name for name in MINUTES.column_names if name != "revision")

@@ -12,13 +12,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from lakehouse_assets.catalog.streams import (
-    bronze_events,
-    minutes,
-    rejected_events,
-    silver_events,
-    stream_tables,
-)
+from lakehouse_assets.catalog.datasets import silver_table
+from lakehouse_assets.catalog.streams import bronze_events, minutes, rejected_events, stream_tables
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.lake.log import files_of
@@ -172,7 +167,7 @@ def test_a_run_ends_when_its_time_is_over_and_the_next_one_goes_on(
     left = devices.newest(stream_key(THERMOSTAT))["lag"]
     assert 0 < left < 300
     assert checks(devices.read())["lag_is_small"]
-    silver = devices.house.lake.rows_by_partition(silver_events(THERMOSTAT))
+    silver = devices.house.lake.rows_by_partition(silver_table(THERMOSTAT))
     assert sum(silver.values()) == 300
 
 
@@ -194,7 +189,7 @@ def test_rows_that_do_not_add_up_stop_everything_downstream(devices: Devices) ->
     devices.send(reading(1), reading(2))
     devices.read()
     lake = devices.house.lake
-    found = lake.open(silver_events(THERMOSTAT))
+    found = lake.open(silver_table(THERMOSTAT))
     assert found is not None
     found.delete("device_id = 'TH002'")
     devices.send(reading(1, DAY))
@@ -258,7 +253,7 @@ def test_maintenance_leaves_tables_to_the_process_that_reads_the_stream(devices:
     for number in range(3):
         devices.send(reading(1, number))
         devices.read()
-    silver, bronze = silver_events(THERMOSTAT), bronze_events(THERMOSTAT)
+    silver, bronze = silver_table(THERMOSTAT), bronze_events(THERMOSTAT)
     lake = devices.house.lake
 
     def maintain() -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse_assets.catalog.streams import minutes, silver_events, stream_tables
+from lakehouse_assets.catalog.datasets import silver_table
+from lakehouse_assets.catalog.streams import minutes, stream_tables
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.streams.ingest import Ingest
@@ -79,6 +80,6 @@ def test_tables_equal_those_of_the_embedded_engine(
         ingest = Ingest(STREAM, source, lake, "test")
         while any(ingest.cycle(1).lag.values()):
             pass
-        assert len(rows(lake, silver_events(STREAM))) == 36
+        assert len(rows(lake, silver_table(STREAM))) == 36
     for opened in (source, other):
         opened.close()
