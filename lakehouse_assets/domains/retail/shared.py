@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import Field, Rule
+from lakehouse_assets.catalog.datasets import Dataset, Field, Rule
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -21,6 +22,8 @@ UNKNOWN = "Unknown"
 NOTHING = ("null", "na", "n/a", "none", "unknown", "#n/a", "#name?", "#null!")
 # Date formats of the sources.
 DAYS = ("M/d/yyyy",)
+dataset = partial(Dataset, domain=DOMAIN, owner=OWNER, nothing=NOTHING)
+"""Declares a dataset of the domain."""
 EVERYBODY = "All generations"
 # Labels by the beginning of the delivered ones, in lower case and without blanks. The sources have
 # a ? in place of the dash.
@@ -81,7 +84,11 @@ def count(name: str, description: str, source: str, unit: str = "count") -> Fiel
 
 
 def label(
-    name: str, description: str, source: str, labels: tuple[str, ...] = (), **declared: Any
+    name: str,
+    description: str,
+    source: str | None = None,
+    labels: tuple[str, ...] = (),
+    **declared: Any,
 ) -> Field:
     """Declare a label that is Unknown if it is not given."""
     return Field(name, "string", description, source, missing=UNKNOWN, labels=labels, **declared)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
+from lakehouse_assets.catalog.datasets import Field, Flag, silver_table
 from lakehouse_assets.catalog.expectations import CALENDAR, Expectation
-from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN, places
-from lakehouse_assets.domains.airline.shared import CURRENCY, DOMAIN, MONEY, OWNER
+from lakehouse_assets.domains.airline.reference import UNKNOWN, places
+from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, dataset
 from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -112,12 +112,10 @@ def _counts_are_not_negative() -> Col:
     return ok
 
 
-FLIGHTS = Dataset(
-    domain=DOMAIN,
+FLIGHTS = dataset(
     name="flights",
     grain="month",
     description="Monthly snapshot: one member of the loyalty programme with two years of flying.",
-    owner=OWNER,
     rows=(
         "One row per member and snapshot month: typed, with normalised places; implausible values "
         "are null and flagged. If a member is delivered several times in a month, the latest "
@@ -125,8 +123,6 @@ FLIGHTS = Dataset(
     ),
     key="member_no",
     counts="latest",
-    nothing=NOTHING,
-    dates=("M/d/yyyy",),
     columns=(
         Field("member_no", "bigint", "Member number.", "MEMBER_NO", need="required", unit="id",
               pii="identifier"),
@@ -187,19 +183,16 @@ FLIGHTS = Dataset(
         ),
         Field(
             "window_end", "date", "Last day of the two-year window that the counts and sums "
-            "cover.", "LOAD_TIME",
-            need="required",
+            "cover.", "LOAD_TIME", need="required",
         ),
         Field("flight_count", "bigint", "Flights in the window.", "FLIGHT_COUNT", need="required",
               unit="count"),
         Field("bp_sum", "bigint", "Base points earned in the window.", "BP_SUM", need="fact",
               unit="points"),
         Field("sum_yr_1", MONEY, "Fare revenue in the first year of the window.", "SUM_YR_1",
-              need="fact",
-              unit=CURRENCY),
+              need="fact", unit=CURRENCY),
         Field("sum_yr_2", MONEY, "Fare revenue in the second year of the window.", "SUM_YR_2",
-              need="fact",
-              unit=CURRENCY),
+              need="fact", unit=CURRENCY),
         Field("seg_km_sum", "bigint", "Distance flown in the window.", "SEG_KM_SUM",
               need="required", unit="km"),
         Field(
@@ -213,16 +206,13 @@ FLIGHTS = Dataset(
         Field("max_interval", "bigint", "Longest interval between flights.", "MAX_INTERVAL",
               need="fact", unit="days"),
         Field("exchange_count", "bigint", "Point redemptions in the window.", "EXCHANGE_COUNT",
-              need="fact",
-              unit="count"),
+              need="fact", unit="count"),
         Field("avg_discount", "double", "Average share of the full fare that was paid.",
-              need="fact",
-              unit="share"),
+              need="fact", unit="share"),
         Field("points_sum", "bigint", "All points earned in the window.", "Points_Sum",
               need="required", unit="points"),
         Field("point_notflight", "bigint", "Point credits in the window for anything but flights.",
-              "Point_NotFlight",
-              need="fact", unit="count"),
+              "Point_NotFlight", need="fact", unit="count"),
     ),
     rule=with_places_and_last_flight,
     reference={"places": places},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
+from lakehouse_assets.catalog.datasets import Field, Flag, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
-from lakehouse_assets.domains.airline.reference import NOTHING, UNKNOWN
-from lakehouse_assets.domains.airline.shared import CURRENCY, DOMAIN, MONEY, OWNER
+from lakehouse_assets.domains.airline.reference import UNKNOWN
+from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, dataset
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -34,19 +34,15 @@ def _payment_method(given: Col) -> Col:
     )
 
 
-TRANSACTIONS = Dataset(
-    domain=DOMAIN,
+TRANSACTIONS = dataset(
     name="transactions",
     grain="day",
     description="One purchase of a member.",
-    owner=OWNER,
     rows=(
         "One row per transaction_id: typed, with normalised labels. The first delivery of an id "
         "counts (by day, file and row); to correct a purchase, deliver its day again."
     ),
     key="transaction_id",
-    nothing=NOTHING,
-    dates=("M/d/yyyy",),
     columns=(
         Field("transaction_id", "string", "Identifier of the purchase.", need="required",
               parse=v.text_id, nothing=()),

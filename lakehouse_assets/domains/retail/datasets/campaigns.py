@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table, text_field
+from lakehouse_assets.catalog.datasets import Field, silver_table, text_field
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.domains.retail.shared import (
     CURRENCY,
     DAYS,
-    DOMAIN,
     FINE,
-    NOTHING,
-    OWNER,
     REGIONS,
     SEGMENT_IS_KNOWN,
     UNKNOWN,
+    dataset,
     generation,
     generation_or_label,
+    label,
     label_by_beginning,
 )
 from lakehouse_assets.engine import Col, DataFrame, F, W
@@ -93,12 +92,10 @@ def _numbers_agree() -> Col:
     return F.coalesce(F.col("campaign_id") == other, F.lit(False))
 
 
-CAMPAIGNS = Dataset(
-    domain=DOMAIN,
+CAMPAIGNS = dataset(
     name="campaigns",
     grain="day",
     description="One result of a campaign on one day, by country, channel and generation.",
-    owner=OWNER,
     rows=(
         "One row per campaign result: typed, with normalised labels and with Campaign_Tactic and "
         "Customer_Segment swapped back. A result that is delivered again unchanged is a duplicate; "
@@ -106,7 +103,6 @@ CAMPAIGNS = Dataset(
     ),
     key="result_id",
     counts="corrected",
-    nothing=NOTHING,
     dates=DAYS,
     columns=(
         Field("result_id", "bigint", "Key of the result: hash of campaign, day, country, channel "
@@ -114,15 +110,11 @@ CAMPAIGNS = Dataset(
               "these. Corrections keep the key.",
               need="checked", derived=True, unit="id"),
         Field("campaign_id", "int", "Number of the campaign.", "Campaign_ID", unit="id"),
-        Field("campaign_name", "string", "Name of the campaign.",
-              "Campaign_Name", need="required"),
+        Field("campaign_name", "string", "Name of the campaign.", "Campaign_Name", need="required"),
         # The amounts of a result count even if its country is unknown.
-        Field("country", "string", "Country, as the source names it.",
-              "Country",
-              missing=UNKNOWN, labels=tuple(REGIONS),
+        label("country", "Country, as the source names it.", "Country", tuple(REGIONS),
               unknown="Country is given; missing values became Unknown."),
-        Field("region", "string", "Region, as the source names it.",
-              "Region", missing=UNKNOWN),
+        label("region", "Region, as the source names it.", "Region"),
         Field("product_category", "string", "Product category; empty in all known deliveries.",
               "ProductCategory"),
         Field("qualification", "string", "Qualification; empty in all known deliveries.",
@@ -131,30 +123,25 @@ CAMPAIGNS = Dataset(
               "known deliveries.", "Qualification_Number"),
         Field("lead_generation", "string", "Lead generation; empty in all known deliveries.",
               "Lead_Generation"),
-        Field("response_status", "string", "Response status: Qualified, Active or Accepted.",
-              "Response_Status", missing=UNKNOWN, labels=("Qualified", "Active", "Accepted")),
+        label("response_status", "Response status: Qualified, Active or Accepted.",
+              "Response_Status", ("Qualified", "Active", "Accepted")),
         Field("responses", FINE, "Responses to the campaign; not always whole numbers.",
-              "Responses", need="fact",
-              not_negative=True, unit="count"),
+              "Responses", need="fact", not_negative=True, unit="count"),
         Field("cost", FINE, "Cost of the campaign.", "Cost", need="required", unit=CURRENCY),
         Field("revenue", FINE, "Revenue that marketing attributes to the campaign.", "Revenue",
               need="required", unit=CURRENCY),
         Field("roi", FINE, "Return on investment.", "ROI", unit="percent"),
         Field("revenue_target", FINE, "Revenue target; may be negative.", "Revenue_Target",
-              need="fact",
-              unit=CURRENCY),
-        Field("campaign_tactic", "string", "Channel: Social, TV, Event, Media Placements or Email.",
-              "Campaign_Tactic", missing=UNKNOWN, labels=(*CHANNELS, UNKNOWN),
+              need="fact", unit=CURRENCY),
+        label("campaign_tactic", "Channel: Social, TV, Event, Media Placements or Email.",
+              "Campaign_Tactic", (*CHANNELS, UNKNOWN),
               delivered="Generation: the source swaps this label with Customer_Segment.",
               unknown="Channel is given; missing values became Unknown."),
-        Field("customer_segment", "string", "Generation that the campaign addresses.",
-              "Customer_Segment", missing=UNKNOWN,
+        label("customer_segment", "Generation that the campaign addresses.", "Customer_Segment",
               delivered="Channel: the source swaps this label with Campaign_Tactic.",
               unknown="Generation is given; missing values became Unknown."),
-        Field("status", "string", "Stage: Awareness, Consideration, Inquiries, Intent or "
-              "Purchase.", "Status",
-              missing=UNKNOWN,
-              labels=("Awareness", "Consideration", "Inquiries", "Intent", "Purchase")),
+        label("status", "Stage: Awareness, Consideration, Inquiries, Intent or Purchase.", "Status",
+              ("Awareness", "Consideration", "Inquiries", "Intent", "Purchase")),
         Field("profit", FINE, "Profit; negative for a loss.", "Profit", need="required",
               unit=CURRENCY),
         Field("marketing_cost", FINE, "Marketing cost.", "Marketing_Cost", need="fact",

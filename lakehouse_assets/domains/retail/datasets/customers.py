@@ -7,18 +7,10 @@ national brands.
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.catalog.datasets import Field, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Pii
-from lakehouse_assets.domains.retail.shared import (
-    CURRENCY,
-    DOMAIN,
-    MONEY,
-    NOTHING,
-    OWNER,
-    UNKNOWN,
-    yes_no,
-)
+from lakehouse_assets.domains.retail.shared import CURRENCY, MONEY, UNKNOWN, dataset, label, yes_no
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -31,18 +23,13 @@ def _senior(given: Col) -> Col:
 
 
 def _yes_no(name: str, description: str, source: str, *, pii: Pii | None = None) -> Field:
-    return Field(
-        name, "string", f"{description}: Yes or No.", source, parse=yes_no,
-        missing=UNKNOWN, labels=YES_NO, pii=pii,
-    )  # fmt: skip
+    return label(name, f"{description}: Yes or No.", source, YES_NO, parse=yes_no, pii=pii)
 
 
-CUSTOMERS = Dataset(
-    domain=DOMAIN,
+CUSTOMERS = dataset(
     name="customers",
     grain="month",
     description="Monthly snapshot: one customer with their contract.",
-    owner=OWNER,
     rows=(
         "One row per customer and snapshot month: typed, with normalised labels. Customers without "
         "a payment or a churn label are kept, with null as total_amount or churn. If a customer is "
@@ -50,13 +37,10 @@ CUSTOMERS = Dataset(
     ),
     key="customer_id",
     counts="latest",
-    nothing=NOTHING,
     columns=(
         Field("customer_id", "string", "Number of the customer.", "CustomerID", need="required",
               parse=v.text_id, pii="identifier"),
-        Field("gender", "string", "Male or Female.", "Gender",
-              missing=UNKNOWN,
-              labels=("Male", "Female"), pii="demographic"),
+        label("gender", "Male or Female.", "Gender", ("Male", "Female"), pii="demographic"),
         Field("senior_citizen", "string", "Whether the customer is a senior citizen: Yes or No.",
               "SeniorCitizen", need="required", parse=_senior, pii="demographic"),
         _yes_no("partner", "Whether the customer has a partner", "Partner", pii="demographic"),
@@ -65,32 +49,28 @@ CUSTOMERS = Dataset(
         Field("tenure_months", "int", "Whole months since becoming a customer.", "tenure_month",
               need="required", not_negative=True, unit="months"),
         _yes_no("discount", "Whether the customer has a discount", "Discount"),
-        Field("outlet_size", "string", "Size of the outlet: Big, Medium or Small.", "OutletSize",
-              missing=UNKNOWN, labels=("Big", "Medium", "Small")),
+        label("outlet_size", "Size of the outlet: Big, Medium or Small.", "OutletSize",
+              ("Big", "Medium", "Small")),
         _yes_no("online_delivery", "Whether the customer has orders delivered", "OnlineDelivery"),
-        Field("order_status", "string", "Order status: Shipped or Cancelled.", "OrderStatus",
-              missing=UNKNOWN, unknown="Order status is given; missing values became Unknown.",
-              labels=("Shipped", "Cancelled", UNKNOWN)),
+        label("order_status", "Order status: Shipped or Cancelled.", "OrderStatus",
+              ("Shipped", "Cancelled", UNKNOWN),
+              unknown="Order status is given; missing values became Unknown."),
         _yes_no("customer_support", "Whether the customer uses customer support",
                 "CustomerSupport"),
-        Field("brand", "string", "Whether the customer buys Local or National brands.", "Brand",
-              missing=UNKNOWN,
-              labels=("Local", "National")),
-        Field("store_contract", "string", "Contract: Month-to-month, One year or Two year.",
-              "StoreContract", missing=UNKNOWN, labels=("Month-to-month", "One year", "Two year")),
+        label("brand", "Whether the customer buys Local or National brands.", "Brand",
+              ("Local", "National")),
+        label("store_contract", "Contract: Month-to-month, One year or Two year.", "StoreContract",
+              ("Month-to-month", "One year", "Two year")),
         _yes_no("paperless_billing", "Whether the customer gets paperless bills",
                 "PaperlessBilling"),
-        Field("payment_method", "string", "Payment method.", "PaymentMethod",
-              missing=UNKNOWN),
+        label("payment_method", "Payment method.", "PaymentMethod"),
         Field("unit_price", MONEY, "Amount the customer pays per month.", "UnitPrice",
-              need="required",
-              unit=CURRENCY),
+              need="required", unit=CURRENCY),
         Field("total_amount", MONEY, "Amount the customer has paid so far; null before the first "
               "payment.",
               "TotalAmount", need="fact", unit=CURRENCY),
         Field("churn", "string", "Whether the customer has left: Yes or No; null if unknown.",
-              "Churn",
-              parse=yes_no),
+              "Churn", parse=yes_no),
     ),
     expectations=(
         Expectation(

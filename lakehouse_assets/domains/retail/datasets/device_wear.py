@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
-from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.catalog.datasets import Field, silver_table
+from lakehouse_assets.domains.retail.shared import dataset
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -38,22 +38,18 @@ def with_reading_key(readings: DataFrame, _given: Mapping[str, Any]) -> DataFram
     return readings.select(*readings.columns, key.alias("reading_key"))
 
 
-DEVICE_WEAR = Dataset(
-    domain=DOMAIN,
+DEVICE_WEAR = dataset(
     name="device_wear",
     grain="day",
     description="One hour of a device that ran until it failed.",
-    owner=OWNER,
     rows=(
         "One row per device and hour of its record: typed. An hour that is delivered again is a "
         "duplicate of the first delivery."
     ),
     key="reading_key",
-    nothing=NOTHING,
     columns=(
         Field("reading_key", "bigint", "Key of the row: hash of device and hour.", need="checked",
-              derived=True,
-              unit="id"),
+              derived=True, unit="id"),
         Field("device_id", "string", "Id of the device.", "DeviceId", need="required"),
         Field("hour", "int", "Hours since the record of the device began.", "Hour", need="required",
               unit="hours"),

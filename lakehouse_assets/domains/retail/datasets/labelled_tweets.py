@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
-from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.catalog.datasets import Field, silver_table
+from lakehouse_assets.domains.retail.shared import dataset
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -40,18 +40,15 @@ def with_part_and_key(tweets: DataFrame, _given: Mapping[str, Any]) -> DataFrame
     )
 
 
-LABELLED_TWEETS = Dataset(
-    domain=DOMAIN,
+LABELLED_TWEETS = dataset(
     name="labelled_tweets",
     grain="day",
     description="One tweet with its sentiment, as labelled by a person.",
-    owner=OWNER,
     rows=(
         "One row per labelled tweet. A tweet that is delivered again is a duplicate of the first "
         "delivery, even if case, punctuation, links or handles differ, so no tweet is in two parts."
     ),
     key="tweet_key",
-    nothing=NOTHING,
     columns=(
         Field("tweet_key", "bigint", "Key of the tweet: hash of its words in lower case.",
               need="checked", derived=True, unit="id", pii="identifier"),

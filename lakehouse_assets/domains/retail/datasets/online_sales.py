@@ -6,17 +6,15 @@ ourselves. An order is one product of one brand; its customer number refers to `
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, Flag, silver_table
+from lakehouse_assets.catalog.datasets import Field, Flag, silver_table
 from lakehouse_assets.domains.conformed.city_names import is_place_name
 from lakehouse_assets.domains.retail.shared import (
     CURRENCY,
-    DOMAIN,
     FINE,
-    NOTHING,
-    OWNER,
     REGIONS,
     REVENUE_FITS,
-    UNKNOWN,
+    dataset,
+    label,
     with_day_of,
 )
 from lakehouse_assets.engine import Col, F
@@ -27,18 +25,15 @@ def _place(given: Col) -> Col:
     return F.when(is_place_name(given), given)
 
 
-ONLINE_SALES = Dataset(
-    domain=DOMAIN,
+ONLINE_SALES = dataset(
     name="online_sales",
     grain="day",
     description="One order of a product in the web shop.",
-    owner=OWNER,
     rows=(
         "One row per order: typed, with normalised labels. The first delivery of an order counts; "
         "to correct an order, deliver its day again."
     ),
     key="order_id",
-    nothing=NOTHING,
     columns=(
         Field("order_id", "string", "Number of the order.", "OrderID", need="required",
               parse=v.text_id, nothing=()),
@@ -50,15 +45,10 @@ ONLINE_SALES = Dataset(
               parse=v.text_id, pii="identifier"),
         Field("country", "string", "Country that the order is sent to.", "Country", need="required",
               labels=tuple(REGIONS)),
-        Field(
-            "city", "string", "City that the order is sent to.", "City",
-            parse=_place, missing=UNKNOWN, pii="location",
-            lost=Flag(
-                "city_not_a_place", "City, if given, is a name; numbers and codes became Unknown."
-            ),
-        ),
-        Field("product_category", "string", "Category of the product.",
-              "ProductCategory", missing=UNKNOWN),
+        label("city", "City that the order is sent to.", "City", parse=_place, pii="location",
+              lost=Flag("city_not_a_place", "City, if given, is a name; numbers and codes became "
+                        "Unknown.")),
+        label("product_category", "Category of the product.", "ProductCategory"),
         Field("product", "string", "Name of the product.", "Product", need="required"),
         Field("brand", "string", "Brand of the product.", "Brand", need="required"),
         Field("quantity", "bigint", "Pieces ordered.", "Quantity", need="required",

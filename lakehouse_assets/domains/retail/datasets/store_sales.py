@@ -6,31 +6,20 @@ database.
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
-from lakehouse_assets.domains.retail.shared import (
-    CURRENCY,
-    DAYS,
-    DOMAIN,
-    FINE,
-    NOTHING,
-    OWNER,
-    REVENUE_FITS,
-)
+from lakehouse_assets.catalog.datasets import Field, silver_table
+from lakehouse_assets.domains.retail.shared import CURRENCY, DAYS, FINE, REVENUE_FITS, dataset
 from lakehouse_assets.engine import vocabulary as v
 
-STORE_SALES = Dataset(
-    domain=DOMAIN,
+STORE_SALES = dataset(
     name="store_sales",
     grain="day",
     description="Sales of one brand in one store in one week.",
-    owner=OWNER,
     header=False,
     rows=(
         "One row per store, brand and week: typed. The first delivery of a row number counts; to "
         "correct a row, deliver its day again."
     ),
     key="sale_id",
-    nothing=NOTHING,
     dates=DAYS,
     columns=(
         Field("sale_id", "string", "Number of the row in the source.", "ID", need="required",

@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import (
-    Dataset,
-    Field,
-    Flag,
-    LossLimit,
-    silver_table,
-    text_field,
-)
+from lakehouse_assets.catalog.datasets import Field, Flag, LossLimit, silver_table, text_field
 from lakehouse_assets.catalog.expectations import Expectation, in_calendar
 from lakehouse_assets.domains.conformed import gazetteer
 from lakehouse_assets.domains.conformed.city_names import is_place_name, with_city_names
-from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER, UNKNOWN
+from lakehouse_assets.domains.retail.shared import dataset, label
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -135,19 +128,16 @@ def with_moment_tag_and_city(tweets: DataFrame, given: Mapping[str, Any]) -> Dat
     return with_city_names(made, "city", given["city_names"], given["regions"])
 
 
-TWEETS = Dataset(
-    domain=DOMAIN,
+TWEETS = dataset(
     name="tweets",
     grain="day",
     description="One tweet, collected by a hashtag.",
-    owner=OWNER,
     rows=(
         "One row per tweet and hashtag: typed, with cleaned text. A tweet that is delivered again "
         "in any file is a duplicate of the first delivery. A tweet without a city or a campaign "
         "tag is quarantined."
     ),
     key="tweet_id",
-    nothing=NOTHING,
     columns=(
         Field("tweet_id", "string", "Key of the tweet: its time, and a hash of user, text and "
               "hashtag. Keys increase with time.", need="checked", derived=True, pii="identifier"),
@@ -155,8 +145,7 @@ TWEETS = Dataset(
         Field("tweet_date", "date", "Day of the tweet in UTC.", need="checked", derived=True,
               aliases=("date",)),
         Field("hour_of_day", "int", "Hour of the tweet in UTC.", need="checked", derived=True,
-              unit="hour",
-              aliases=("hourofday",)),
+              unit="hour", aliases=("hourofday",)),
         Field("hashtag", "string", "Campaign tag, as spelled in the list of tags.", need="checked",
               delivered="Hashtag by which the tweet was collected."),
         Field(
@@ -180,13 +169,10 @@ TWEETS = Dataset(
               not_negative=True, unit="count"),
         Field("is_retweet", "boolean", "Whether the tweet is a retweet.", need="checked",
               derived=True, aliases=("isretweet",)),
-        Field("sentiment", "string", "Sentiment, according to the source.",
-              missing=UNKNOWN),
+        label("sentiment", "Sentiment, according to the source."),
         Field("sentiment_score", "double", "Sentiment score, according to the source.",
-              "sentimentscore",
-              unit="score"),
-        Field("language", "string", "Language of the tweet.",
-              missing=UNKNOWN),
+              "sentimentscore", unit="score"),
+        label("language", "Language of the tweet."),
         text_field("isretweet", "1 for a retweet, else 0; other numbers occur."),
         text_field("hourofday", "Hour of the tweet; numbers above 23 occur."),
     ),

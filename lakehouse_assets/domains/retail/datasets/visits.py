@@ -6,15 +6,12 @@ columns ourselves, so that the page can be built.
 
 from __future__ import annotations
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.catalog.datasets import Field, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.domains.retail.shared import (
-    DOMAIN,
-    NOTHING,
-    OWNER,
     SEGMENT_IS_KNOWN,
-    UNKNOWN,
     count,
+    dataset,
     generation_or_label,
     label,
     with_day_of,
@@ -37,18 +34,15 @@ def _fits_bounce() -> Col:
     return F.coalesce(F.when(F.col("bounced"), one).otherwise(several), F.lit(True))
 
 
-VISITS = Dataset(
-    domain=DOMAIN,
+VISITS = dataset(
     name="visits",
     grain="day",
     description="One visit to the website.",
-    owner=OWNER,
     rows=(
         "One row per visit: typed, with normalised labels. The first delivery of a visit counts; "
         "to correct a visit, deliver its day again."
     ),
     key="visit_number",
-    nothing=NOTHING,
     columns=(
         Field("visit_number", "string", "Number of the visit.", "VisitNumber", need="required",
               parse=v.text_id, nothing=()),
@@ -62,8 +56,8 @@ VISITS = Dataset(
               pii="location"),
         label("age_group", "Age group in years: <21, by decade to 51-60, or >60.", "AgeGroup",
               AGE_GROUPS, pii="demographic"),
-        Field("customer_segment", "string", "Generation of the visitor.", "Customer_Segment",
-              parse=generation_or_label, missing=UNKNOWN, pii="demographic",
+        label("customer_segment", "Generation of the visitor.", "Customer_Segment",
+              parse=generation_or_label, pii="demographic",
               unknown="Generation is given; missing values became Unknown."),
         label("customer_type", "Kind of visitor: New, Returning (visited before) or Repeat "
               "customer (bought before).", "CustomerType", CUSTOMER_TYPES),

@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lakehouse_assets.catalog.datasets import Dataset, Field, silver_table
+from lakehouse_assets.catalog.datasets import Field, silver_table
 from lakehouse_assets.domains.retail.shared import (
     DAYS,
-    DOMAIN,
-    NOTHING,
-    OWNER,
     SEGMENT_IS_KNOWN,
-    UNKNOWN,
     count,
+    dataset,
     generation_or_label,
     label,
 )
@@ -40,18 +37,15 @@ def with_visit_id(visits: DataFrame, _given: Mapping[str, Any]) -> DataFrame:
     return with_content_key(visits, WEBSITE, "visit_id")
 
 
-WEBSITE = Dataset(
-    domain=DOMAIN,
+WEBSITE = dataset(
     name="website",
     grain="day",
     description="Website and social media counts for one product and kind of visitor on one day.",
-    owner=OWNER,
     rows=(
         "One row per delivered row: typed, with normalised labels. A row that is delivered again "
         "in another file is a duplicate of the first delivery; equal rows within a file are kept."
     ),
     key="visit_id",
-    nothing=NOTHING,
     dates=DAYS,
     columns=(
         Field("visit_id", "bigint", "Key of the row: hash of its content and of its number among "
@@ -60,15 +54,13 @@ WEBSITE = Dataset(
               in_calendar=True),
         Field("country", "string", "Country of the visitors.", "Country", need="required"),
         label("region", "Region, which need not match the country in this source.", "Region"),
-        label("product_category", "Category of the product.",
-              "Product_Category"),
+        label("product_category", "Category of the product.", "Product_Category"),
         label("product", "Name of the product.", "Product"),
         label("channel", "Sales channel, such as Online.", "Channel"),
-        label("gender", "Gender of the visitors: Female, Male or Other.",
-              "Gender", ("Female", "Male", "Other")),
-        Field("customer_segment", "string", "Generation of the visitors.",
-              "Customer_Segment",
-              parse=generation_or_label, missing=UNKNOWN,
+        label("gender", "Gender of the visitors: Female, Male or Other.", "Gender",
+              ("Female", "Male", "Other")),
+        label("customer_segment", "Generation of the visitors.", "Customer_Segment",
+              parse=generation_or_label,
               unknown="Generation is given; missing values became Unknown."),
         label("device_category", "Kind of device: Mobile, Tablet or Desktop.", "Device_Category",
               ("Mobile", "Tablet", "Desktop")),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from lakehouse_assets.catalog.datasets import Field, Flag
 from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.catalog.streams import Aggregate, Stream
+from lakehouse_assets.domains.retail.reference import devices
+from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -33,6 +37,17 @@ DEVICE_FLAGS = (
         "kept.",
     ),
 )
+STORE = Aggregate("store_id", "store_id", "highest", "The store; the last one by name if the "
+                  "device sends several.")  # fmt: skip
+device_stream = partial(
+    Stream,
+    domain=DOMAIN,
+    owner=OWNER,
+    nothing=NOTHING,
+    reference={"devices": devices},
+    clustered=("event_time",),
+)
+"""Declares a stream of the stores' devices."""
 NOT_IN_THE_FUTURE = Expectation(
     "event_time_is_not_in_the_future",
     "drop",

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.datasets import Field
 from lakehouse_assets.catalog.registry import Measure
-from lakehouse_assets.catalog.streams import Aggregate, Stream
-from lakehouse_assets.domains.retail.reference import devices
-from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.catalog.streams import Aggregate
 from lakehouse_assets.domains.retail.streams.common import (
     DEVICE_FIELDS,
     DEVICE_FLAGS,
     NOT_IN_THE_FUTURE,
+    STORE,
+    device_stream,
     with_device_flags,
 )
 
-OCCUPANCY = Stream(
-    domain=DOMAIN,
+OCCUPANCY = device_stream(
     name="occupancy",
     topic="occupancy",
     description="One count of the visitors near a device.",
-    owner=OWNER,
     rows=(
         "One row per device and time: typed. If a device sends several events with the same time, "
         "the one that the broker received first counts."
     ),
-    nothing=NOTHING,
     columns=(
         *DEVICE_FIELDS,
         Field("visitors", "int", "Number of visitors near the device.", "visitors_cnt", need="fact",
@@ -41,14 +38,11 @@ OCCUPANCY = Stream(
               "avg_dwell_time", between=(0, 1440), unit="minutes"),
     ),
     rule=with_device_flags,
-    reference={"devices": devices},
     flags=DEVICE_FLAGS,
     expectations=(NOT_IN_THE_FUTURE,),
     watched=("visitors",),
-    clustered=("event_time",),
     minute=(
-        Aggregate("store_id", "store_id", "highest", "The store; the last one by name if the "
-                  "device sends several."),
+        STORE,
         Aggregate("visitors_avg", "visitors", "mean", "Average number of visitors."),
         Aggregate("visitors_in", "visitors_in", "total", "Visitors who came in."),
         Aggregate("visitors_out", "visitors_out", "total", "Visitors who left."),

@@ -8,13 +8,13 @@ from typing import Any
 from lakehouse_assets.catalog.datasets import Field, Flag
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Measure
-from lakehouse_assets.catalog.streams import Aggregate, Stream
-from lakehouse_assets.domains.retail.reference import devices
-from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
+from lakehouse_assets.catalog.streams import Aggregate
 from lakehouse_assets.domains.retail.streams.common import (
     DEVICE_FIELDS,
     DEVICE_FLAGS,
     NOT_IN_THE_FUTURE,
+    STORE,
+    device_stream,
     with_device_flags,
 )
 from lakehouse_assets.engine import Col, DataFrame, F
@@ -54,17 +54,14 @@ def with_fahrenheit(events: DataFrame, given: Mapping[str, Any]) -> DataFrame:
     )
 
 
-THERMOSTAT = Stream(
-    domain=DOMAIN,
+THERMOSTAT = device_stream(
     name="thermostat",
     topic="thermostat",
     description="One reading of a thermostat.",
-    owner=OWNER,
     rows=(
         "One row per device and time: typed, with temperatures in Fahrenheit. If a device sends "
         "several events with the same time, the one that the broker received first counts."
     ),
-    nothing=NOTHING,
     columns=(
         *DEVICE_FIELDS,
         Field("temp_f", "decimal(9,4)", "Temperature in the store; null and flagged if "
@@ -78,7 +75,6 @@ THERMOSTAT = Stream(
               need="checked", parse=_unit),
     ),
     rule=with_fahrenheit,
-    reference={"devices": devices},
     flags=(
         *DEVICE_FLAGS,
         Flag("temp_converted", "The temperature was sent in Fahrenheit; Celsius was converted."),
@@ -93,10 +89,8 @@ THERMOSTAT = Stream(
         ),
     ),
     watched=("temp_f", "battery_level"),
-    clustered=("event_time",),
     minute=(
-        Aggregate("store_id", "store_id", "highest", "The store; the last one by name if the "
-                  "device sends several."),
+        STORE,
         Aggregate("temp_avg", "temp_f", "mean", "Average temperature."),
         Aggregate("temp_min", "temp_f", "lowest", "Lowest temperature."),
         Aggregate("temp_max", "temp_f", "highest", "Highest temperature."),
