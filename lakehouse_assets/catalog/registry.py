@@ -338,6 +338,21 @@ def monthly_table(
     )
 
 
+def reference_table(
+    domain: str,
+    name: str,
+    description: str,
+    columns: tuple[Column, ...],
+    keys: tuple[str, ...],
+    owner: str,
+    **declared: Any,
+) -> Table:
+    """Declare a gold table of data that comes with the code, with `load_timestamp` at its end."""
+    return Table(
+        domain, name, "gold", description, (*columns, LOADED), keys, owner, "reference", **declared
+    )
+
+
 def same_month(columns: tuple[str, ...], table: str, *, required: bool = True) -> Reference:
     """Refer to the row of another monthly table in the same month."""
     return Reference(("as_of_month", *columns), table, ("as_of_month", *columns), required)

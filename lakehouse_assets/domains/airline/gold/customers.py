@@ -7,7 +7,7 @@ from lakehouse_assets.catalog.gold import GoldTable, latest
 from lakehouse_assets.catalog.registry import LOADED, Column, Reference, same_month
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
-from lakehouse_assets.domains.airline.gold.common import gold
+from lakehouse_assets.domains.airline.shared import gold
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v

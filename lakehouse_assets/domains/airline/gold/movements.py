@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from lakehouse_assets.catalog.gold import GoldTable, Read, RowsAlert, before
 from lakehouse_assets.catalog.registry import Column, Measure, Table, same_month
-from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.customers import CUSTOMER
 from lakehouse_assets.domains.airline.gold.segments import (
+    DAYS_SINCE_FLIGHT,
     GOLD_CUSTOMER_SEGMENTS_ML,
     GOLD_SEGMENT_SUMMARY,
 )
 from lakehouse_assets.domains.airline.gold.value import AT_RISK_STATUS, RECENCY, SPEND
-from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL
+from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL, gold
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -80,13 +80,7 @@ GOLD_NEWLY_AT_RISK = gold(
     measures=(
         Measure("members", "count(*)", "count", "semi_additive", "Members who are newly at risk."),
         SPEND,
-        Measure(
-            "average_days_since_flight",
-            "avg(days_since_last_flight)",
-            "days",
-            "non_additive",
-            "Average days since the last flight.",
-        ),
+        DAYS_SINCE_FLIGHT,
     ),
 )
 

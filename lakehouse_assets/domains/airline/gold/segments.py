@@ -6,8 +6,13 @@ from dataclasses import replace
 
 from lakehouse_assets.catalog.gold import GoldTable, Summary
 from lakehouse_assets.catalog.registry import MODEL_VERSION, Column, Measure, same_month
-from lakehouse_assets.domains.airline.gold.common import gold
-from lakehouse_assets.domains.airline.gold.value import ACTIVE_STATUS, KPI_COLUMNS
+from lakehouse_assets.domains.airline.gold.value import (
+    ACTIVE_STATUS,
+    KPI_COLUMNS,
+    MEMBERS,
+    SPEND,
+    SPEND_PER_MEMBER,
+)
 from lakehouse_assets.domains.airline.models.personas import (
     AT_RISK,
     FEW_FLIGHTS_BELOW,
@@ -20,7 +25,7 @@ from lakehouse_assets.domains.airline.models.personas import (
     UNCATEGORIZED,
     UNCATEGORIZED_RULE,
 )
-from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL
+from lakehouse_assets.domains.airline.shared import CURRENCY, TOTAL, gold
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
@@ -35,6 +40,11 @@ SEGMENT_NAME = Column(
     "gold_segment_summary.",
     False,
     pii="demographic",
+)  # fmt: skip
+
+DAYS_SINCE_FLIGHT = Measure(
+    "average_days_since_flight", "avg(days_since_last_flight)", "days", "non_additive",
+    "Average days since the last flight.",
 )  # fmt: skip
 
 GOLD_CUSTOMER_SEGMENTS_ML = gold(
@@ -69,21 +79,16 @@ GOLD_CUSTOMER_SEGMENTS_ML = gold(
     ),
     references=(same_month(("customer_key",), "dim_customers"),),
     measures=(
-        Measure("members", "count(*)", "count", "semi_additive", "Members at the end of the "
-                "month."),
+        MEMBERS,
         Measure("high_value_members",
                 f"count(*) filter (where segment_name in ('{LOYAL.name}', '{PREMIUM.name}'))",
                 "count", "semi_additive", f"{LOYAL.name} and {PREMIUM.name}."),
-        Measure("spend", "sum(total_spent)", CURRENCY, "semi_additive",
-                "Total of completed purchases so far."),
-        Measure("spend_per_member", "sum(total_spent) / count(*)", CURRENCY, "non_additive",
-                "Average total of completed purchases so far per member."),
+        SPEND, SPEND_PER_MEMBER,
         Measure("average_flights", "avg(total_flights)", "count", "non_additive",
                 "Average number of flights per member in the two-year window."),
         Measure("average_points", "avg(total_loyalty_points)", "points", "non_additive",
                 "Average loyalty points per member in the two-year window."),
-        Measure("average_days_since_flight", "avg(days_since_last_flight)", "days",
-                "non_additive", "Average days since the last flight."),
+        DAYS_SINCE_FLIGHT,
         Measure("average_recency", "avg(recency_score)", "score", "non_additive",
                 "Average recency score, 1 to 5."),
         Measure("average_frequency", "avg(frequency_score)", "score", "non_additive",

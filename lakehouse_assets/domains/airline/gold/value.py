@@ -6,7 +6,6 @@ from lakehouse_assets.catalog.gold import Check, GoldTable, latest, so_far, sums
 from lakehouse_assets.catalog.registry import LOADED, Column, Measure, same_month
 from lakehouse_assets.domains.airline.datasets.flights import DAYS_TO_END, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
-from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.customers import (
     AGE,
     AGE_GROUP,
@@ -20,7 +19,7 @@ from lakehouse_assets.domains.airline.gold.customers import (
     TIER_NAME,
 )
 from lakehouse_assets.domains.airline.models.personas import ACTIVE_WITHIN_DAYS
-from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, TOTAL
+from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, TOTAL, gold
 from lakehouse_assets.domains.conformed.gold.calendar import dates
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
@@ -31,9 +30,16 @@ POINTS = Column(
     "total_loyalty_points", "bigint", "All points earned in the two-year window.", False, "points"
 )
 RECENCY = Column("days_since_last_flight", "bigint", DAYS_TO_END, False, "days")
+MEMBERS = Measure(
+    "members", "count(*)", "count", "semi_additive", "Members at the end of the month."
+)
 SPEND = Measure(
     "spend", "sum(total_spent)", CURRENCY, "semi_additive", "Total of completed purchases so far."
 )
+SPEND_PER_MEMBER = Measure(
+    "spend_per_member", "sum(total_spent) / count(*)", CURRENCY, "non_additive",
+    "Average total of completed purchases so far per member.",
+)  # fmt: skip
 
 FACT_FLIGHTS = gold(
     "fact_flights",
@@ -154,18 +160,10 @@ KPI_CUSTOMER_VALUE = gold(
     kind="snapshot",
     references=(same_month(("customer_key",), "dim_customers"),),
     measures=(
-        Measure(
-            "members", "count(*)", "count", "semi_additive", "Members at the end of the month."
-        ),
+        MEMBERS,
         SPEND,
         Measure("flown", "sum(total_flights)", "count", "semi_additive", "Flights of all members."),
-        Measure(
-            "spend_per_member",
-            "sum(total_spent) / count(*)",
-            CURRENCY,
-            "non_additive",
-            "Average total of completed purchases so far per member.",
-        ),
+        SPEND_PER_MEMBER,
         Measure(
             "at_risk_share",
             "avg(case when customer_status = 'At Risk' then 1.0 else 0.0 end)",

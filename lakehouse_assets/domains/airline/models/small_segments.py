@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.gold import GoldTable
 from lakehouse_assets.catalog.registry import Column, same_month
-from lakehouse_assets.domains.airline.gold.common import gold
 from lakehouse_assets.domains.airline.gold.customers import CUSTOMER
 from lakehouse_assets.domains.airline.gold.value import FACT_FLIGHTS, FLIGHTS_TOTAL, POINTS
 from lakehouse_assets.domains.airline.models.kmeans import ClusteringConfig, unscaled_centres
 from lakehouse_assets.domains.airline.models.segments import centre_scorer
+from lakehouse_assets.domains.airline.shared import gold
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
+from lakehouse_assets.catalog.registry import Column, Reference, reference_table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER
 from lakehouse_assets.domains.conformed.reference import calendar_days
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-DIM_DATE = Table(
-    domain=DOMAIN,
-    name="dim_date",
-    layer="gold",
-    description="Calendar: one row per day from 1900 to 2099.",
-    columns=(
+DIM_DATE = reference_table(
+    DOMAIN,
+    "dim_date",
+    "Calendar: one row per day from 1900 to 2099.",
+    (
         Column("date", "date", "The day.", False),
         Column("year", "int", "Year.", False, "year"),
         Column("month", "int", "Month, 1 to 12.", False, "month"),
@@ -45,11 +44,9 @@ DIM_DATE = Table(
             False,
         ),
         Column("is_weekend", "boolean", "Whether the day is a Saturday or Sunday.", False),
-        LOADED,
     ),
-    keys=("date",),
-    owner=OWNER,
-    kind="reference",
+    ("date",),
+    OWNER,
     aliases=("dim_time",),
     hierarchies={"Calendar": ("year", "quarter", "month_name", "date")},
 )

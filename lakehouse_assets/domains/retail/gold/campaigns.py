@@ -120,7 +120,7 @@ COUNTRY_REVENUE = gold(
     kind="cumulative",
     topic="campaigns",
     references=(COUNTRIES,),
-    lab="gold_country_wise_revenue",
+    aliases=("gold_country_wise_revenue",),
 )  # fmt: skip
 
 _WEEK = (
@@ -143,7 +143,7 @@ CAMPAIGN_WEEKS = gold(
     kind="cumulative",
     topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"), dates("week_start")),
-    lab="gold_campaign_per_week",
+    aliases=("gold_campaign_per_week",),
 )
 
 COUNTRY_PROFIT_WEEKS = gold(
@@ -157,7 +157,7 @@ COUNTRY_PROFIT_WEEKS = gold(
     kind="cumulative",
     topic="campaigns",
     references=(dates("week_start"), COUNTRIES),
-    lab="gold_total_profit_by_country_per_week",
+    aliases=("gold_total_profit_by_country_per_week",),
 )  # fmt: skip
 
 LOSS_MAKING_CAMPAIGNS = gold(
@@ -183,7 +183,7 @@ LOSS_MAKING_CAMPAIGNS = gold(
     topic="campaigns",
     references=(same_month(("campaign_key",), "dim_campaigns"),),
     latest_with="country_revenue",
-    lab="gold_top_loss_making_campaign",
+    aliases=("gold_top_loss_making_campaign",),
 )
 
 

@@ -67,7 +67,7 @@ GOLD_CUSTOMER_CHURN = gold(
         "discount", "outlet_size", "online_delivery", "order_status", "customer_support", "brand",
         "store_contract", "paperless_billing", "payment_method", "churn_probability",
     ),
-    lab="customerchurndataprediction",
+    aliases=("customerchurndataprediction",),
     measures=(
         Measure("customers", "count(*)", "count", "semi_additive",
                 "Number of customers, including former ones."),

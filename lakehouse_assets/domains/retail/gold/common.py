@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lakehouse_assets.catalog.registry import Column, Reference, Table, monthly_table
@@ -17,23 +18,8 @@ COUNTRIES = Reference(("country_code",), "dim_countries", ("country_code",))
 STORES = Reference(("store_id",), "dim_stores", ("store_id",))
 
 
-def gold(
-    name: str,
-    description: str,
-    columns: tuple[Column, ...],
-    keys: tuple[str, ...],
-    *,
-    lab: str | None = None,
-    **declared: Any,
-) -> Table:
-    """Declare a monthly table of the retail domain, see `monthly_table`.
-
-    `lab` is its name in the reference lab.
-    """
-    aliases = (lab,) if lab else ()
-    return monthly_table(
-        DOMAIN, name, description, columns, keys, OWNER, aliases=aliases, **declared
-    )
+gold = partial(monthly_table, DOMAIN, owner=OWNER)
+"""Declares a monthly table of the domain; its name in the reference lab is an alias."""
 
 
 def daily(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.catalog.gold import GoldTable, latest, so_far
-from lakehouse_assets.catalog.registry import LOADED, Column, Reference, Table
+from lakehouse_assets.catalog.registry import LOADED, Column, Reference, reference_table
 from lakehouse_assets.domains.retail import reference
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
@@ -19,12 +19,11 @@ from lakehouse_assets.domains.retail.shared import DOMAIN, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 
-DIM_STORES = Table(
-    domain=DOMAIN,
-    name="dim_stores",
-    layer="gold",
-    description="One row per store: S001 (Miami) to S010 (Chicago).",
-    columns=(
+DIM_STORES = reference_table(
+    DOMAIN,
+    "dim_stores",
+    "One row per store: S001 (Miami) to S010 (Chicago).",
+    (
         Column("store", "int", "Number of the store, as in store sales.", False, "id"),
         Column("store_id", "string", "Id of the store in events of devices: S001 to S010.", False),
         Column("city", "string", "City of the store.", False),
@@ -35,11 +34,9 @@ DIM_STORES = Table(
             False,
         ),
         Column("country_code", "string", "Country, ISO alpha-2 code.", False),
-        LOADED,
     ),
-    keys=("store",),
-    owner=OWNER,
-    kind="reference",
+    ("store",),
+    OWNER,
     topic="dimensions",
     references=(
         Reference(("place_name",), "dim_places", ("place_name",)),
@@ -47,15 +44,12 @@ DIM_STORES = Table(
     ),
 )
 
-DIM_DEVICES = Table(
-    domain=DOMAIN,
-    name="dim_devices",
-    layer="gold",
-    description=(
-        "The stores' thermostats and visitor counters, with history: a row is valid from the day "
-        "valid_from to the day before valid_to. A device has at most one valid row on any day."
-    ),
-    columns=(
+DIM_DEVICES = reference_table(
+    DOMAIN,
+    "dim_devices",
+    "The stores' thermostats and visitor counters, with history: a row is valid from the day "
+    "valid_from to the day before valid_to. A device has at most one valid row on any day.",
+    (
         Column("device_id", "string", "Id of the device: TH001 and so on.", False),
         Column("store_id", "string", "Store of the device: S001 to S010.", False),
         Column("city", "string", "City of the store.", False),
@@ -71,11 +65,9 @@ DIM_DEVICES = Table(
         Column("valid_from", "date", "First day (UTC) on which the row is valid.", False),
         Column("valid_to", "date", "First day (UTC) on which the row is no longer valid; null "
                "for the device's last row."),
-        LOADED,
     ),
-    keys=("device_id", "valid_from"),
-    owner=OWNER,
-    kind="reference",
+    ("device_id", "valid_from"),
+    OWNER,
     topic="dimensions",
     references=(STORES,),
 )  # fmt: skip

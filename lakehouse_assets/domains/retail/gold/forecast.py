@@ -91,7 +91,7 @@ GOLD_SALES_FORECAST = gold(
     ("store", "brand", "week_start"),
     kind="snapshot",
     topic="forecast",
-    lab="salespredictiondata",
+    aliases=("salespredictiondata",),
 )  # fmt: skip
 
 SALES_OUTLOOK = view(

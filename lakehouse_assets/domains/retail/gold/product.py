@@ -47,7 +47,7 @@ CAMPAIGN_TWEETS = gold(
     ("hashtag", "city"),
     kind="cumulative",
     topic="tweets",
-    lab="sentiment_campaign_analytics",
+    aliases=("sentiment_campaign_analytics",),
     measures=(
         Measure(
             "hashtags",

@@ -149,7 +149,7 @@ SALES_TRAIN = gold(
     ("sale_id",),
     kind="cumulative",
     topic="sales",
-    lab="gold_train",
+    aliases=("gold_train",),
 )
 
 SALES_TEST = gold(
@@ -161,7 +161,7 @@ SALES_TEST = gold(
     kind="cumulative",
     topic="sales",
     latest_with="sales_train",
-    lab="gold_test",
+    aliases=("gold_test",),
 )
 
 STORE, ONLINE = "store", "online"

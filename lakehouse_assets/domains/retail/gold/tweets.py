@@ -57,7 +57,7 @@ GOLD_TWEETS = gold(
     topic="tweets",
     clustered=("city", "hashtag"),
     references=(dates("tweet_date"),),
-    lab="gold_twitter_historical_data",
+    aliases=("gold_twitter_historical_data",),
 )  # fmt: skip
 
 SENTIMENTS_COUNTED = tuple(
@@ -122,7 +122,7 @@ TWEETS_BY_CITY_AND_HASHTAG = gold(
     ("city", "hashtag"),
     kind="cumulative",
     topic="tweets",
-    lab="gold_twitter_historical_city_hashtagcount_data",
+    aliases=("gold_twitter_historical_city_hashtagcount_data",),
 )
 
 TWEETS_BY_HASHTAG = gold(
@@ -132,7 +132,7 @@ TWEETS_BY_HASHTAG = gold(
     ("hashtag",),
     kind="cumulative",
     topic="tweets",
-    lab="gold_twitter_historical_hashtag_data",
+    aliases=("gold_twitter_historical_hashtag_data",),
 )
 
 TWEET_TOTALS = gold(
@@ -142,7 +142,7 @@ TWEET_TOTALS = gold(
     (),
     kind="cumulative",
     topic="tweets",
-    lab="gold_twitter_historical_retweetcount_data",
+    aliases=("gold_twitter_historical_retweetcount_data",),
 )
 
 TWEETS_BY_CITY = gold(
@@ -161,7 +161,7 @@ TWEETS_BY_CITY = gold(
     topic="tweets",
     measures=(Measure("tweets", "sum(tweets)", "count", "semi_additive",
                       "Number of tweets so far."),),
-    lab="gold_twitter_historical_city_hashtag_count_loc",
+    aliases=("gold_twitter_historical_city_hashtag_count_loc",),
 )  # fmt: skip
 
 
