@@ -309,11 +309,12 @@ DECLARATIONS: dict[str, tuple[Callable[..., Any], ...]] = {
     ),
     "Tables": (
         registry.Table, registry.Column, registry.PartitionColumn, registry.Reference,
-        registry.Measure, registry.TableView, registry.monthly_table, registry.same_month,
+        registry.Measure, registry.TableView, registry.monthly_table, registry.reference_table,
+        registry.same_month,
     ),
     "Gold tables": (
         gold.GoldTable, gold.Read, gold.Check, gold.RowsAlert, gold.Summary, gold.BuildContext,
-        gold.so_far, gold.latest, gold.before, gold.last_days,
+        gold.so_far, gold.latest, gold.before, gold.last_days, gold.sums,
     ),
     "Models": (spec.ModelTable, spec.ModelSpec, spec.Gate, spec.Agreement, spec.Fitted),
     "Pages": (pages.Page, pages.Source, pages.Visual, pages.Slicer),
