@@ -273,7 +273,9 @@ def shop(new_house: Callable[[], House]) -> tuple[House, RunSummary]:
     ]
     deliver(house, ONLINE_SALES, "2021-09-06", "orders.csv", quoted_csv(ONLINE_SALES, orders))
     deliver(house, CUSTOMERS, "2021-09-06", "customers.csv", quoted_csv(CUSTOMERS, [CUSTOMER]))
-    outcome = house.run(STORE_SALES)
+    dimensions = [DIM_PRODUCTS, DIM_RETAIL_CUSTOMERS, DIM_STORES]
+    made = [*dimensions, *(made.table for made in gold_sales.GOLD)]
+    outcome = house.run(STORE_SALES, ONLINE_SALES, CUSTOMERS, gold=made)
     assert outcome.errors == []
     return house, outcome
 

@@ -12,6 +12,7 @@ import pytest
 from lakehouse_assets.catalog.datasets import quarantine_table, with_options
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
+from lakehouse_assets.domains.retail.gold import campaigns as gold_campaigns
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
 from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
 from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
@@ -161,7 +162,8 @@ def delivered(new_house: Callable[..., House]) -> House:
     deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(FIRST))
     deliver(house, TWEETS, "2021-09-06", "replayed.json", json.dumps(FIRST))
     deliver(house, TWEETS, "2021-10-04", "b.json", json.dumps([*FIRST[:2], *SECOND]))
-    outcome = house.run(TWEETS)
+    made = [made.table for made in (*gold_tweets.GOLD, *gold_campaigns.GOLD)]
+    outcome = house.run(TWEETS, gold=[*made, CAMPAIGN_TWEETS])
     assert outcome.errors == []
     return house
 
