@@ -52,14 +52,12 @@ def transactions(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
 Cases = dict[str, tuple[tuple[str, ...], dict[Any, tuple[Any, ...]]]]
 
 
-def typed_cases(
-    cases: Cases, rows: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-) -> Cases:
+def typed_cases(cases: Cases, type_all: Callable[..., list[dict[str, Any]]]) -> Cases:
     """Return what silver makes of each value of a field, all typed at once."""
     given = [{field: value} for field, (_, values) in cases.items() for value in values]
-    typed = iter(rows(given))
+    typed = iter(type_all(given))
     return {
-        field: (columns, {x: tuple(row[c] for c in columns) for x, row in zip(values, typed)})
+        field: (columns, {value: tuple(map(next(typed).get, columns)) for value in values})
         for field, (columns, values) in cases.items()
     }
 
@@ -85,8 +83,8 @@ def test_a_plain_member_is_typed_field_by_field(engine: Engine) -> None:
 
 
 NO_PLACE = dict.fromkeys(
-    ["。", "\uff0e", "\uff0d", "——", "/", "`", "-", "?", "#NAME?", "unknown", "\u3000", None, "", " ",
-     ".", "..", "--", "*", "0", "\u3000 \u00a0", " . "],
+    ["。", "\uff0e", "\uff0d", "——", "/", "`", "-", "?", "#NAME?", "unknown", "\u3000", None, "",
+     " ", ".", "..", "--", "*", "0", "\u3000 \u00a0", " . "],
     ("Unknown", []),
 )  # fmt: skip
 CODES = ["75003", "510000", "\uff11\uff12", "SW1A 1AA", "CA91030", "CN 91006", "K1A 0B1",
@@ -112,8 +110,8 @@ MEMBERS: Cases = {
         "shanxi": ("shanxi", []), "shaanxisheng": ("shaanxi", []),
     }),
     "WORK_COUNTRY": (("work_country", "quality_flags"), {
-        "CN": ("CN", []), "cn": ("CN", []), " us ": ("US", []), "中": ("CN", []), "中国": ("CN", []),
-        "china": ("CN", []), "uk": ("GB", []), "ko": ("KR", []), ".": ("Unknown", []),
+        **dict.fromkeys(["CN", "cn", "中", "中国", "china"], ("CN", [])), " us ": ("US", []),
+        "uk": ("GB", []), "ko": ("KR", []), ".": ("Unknown", []),
         "-": ("Unknown", []), "": ("Unknown", []),
         **dict.fromkeys(["12", "C", "法国", "CN1", "C\nN", "\uff23\uff2e", "ZZ", "VT", "AA"],
                         ("Unknown", ["country_unknown"])),
