@@ -191,8 +191,10 @@ def test_a_test_that_reaches_into_its_training_is_found(engine: Engine) -> None:
 def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None:
     lake = house.lake
     frames = {
-        date(2021, month, 1): lake.engine.from_arrow(pa.table({"sale_id": ids}))
-        for month, ids in ((1, ["1", "2"]), (2, []), (3, ["3"]))
+        date(2021, month, 1): lake.engine.from_arrow(
+            pa.table({"sale_id": pa.array(ids, pa.int64())})
+        )
+        for month, ids in ((1, [1, 2]), (2, []), (3, [3]))
     }
     rule = Check("weeks_are_apart", "No sale is in both.", lambda stored: stored)
     broken = check_rule(rule, lake, frames)
@@ -203,6 +205,9 @@ def test_a_broken_rule_is_counted_over_months_and_an_error(house: House) -> None
     assert broken.metadata["by_partition"] == {
         "2021-01-01": {"failing": 2}, "2021-03-01": {"failing": 1},
     }  # fmt: skip
+    worth = Check("spenders", "All are members.", lambda stored: stored, "sale_id", blocking=False)
+    told = check_rule(worth, lake, frames)
+    assert told.description == "1 row of 2021-03-01 breaks the rule: sale_id 3.00."
     february = {day: frame for day, frame in frames.items() if day.month == 2}
     assert check_rule(rule, lake, february).passed
 
