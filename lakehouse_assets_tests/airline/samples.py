@@ -20,7 +20,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.catalog.datasets import Dataset, bronze_table
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, silver_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.shared import DOMAIN
@@ -35,6 +35,7 @@ from lakehouse_assets.orchestration.jobs import QUALITY, UNPARTITIONED, job_of
 from lakehouse_assets.orchestration.planning import PlannedRun, plan, with_follow_ups
 from lakehouse_assets.orchestration.run import RunSummary, execute
 from lakehouse_assets.quality.checks import BY_PARTITION, FIGURES
+from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -100,18 +101,38 @@ def bronze(
     )
 
 
-def differing_types(engine: Engine, frame: Any, table: Table) -> dict[str, str]:
-    """Return the columns whose type in the frame is not the declared one."""
-    found = engine.arrow_stream(frame).schema
+def frame(engine: Engine, table: Table, *rows: Mapping[str, Any]) -> Any:
+    """Make rows of a declared table; what is not named is null."""
+    schema = arrow_schema(table)
+    return engine.from_arrow(
+        pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema})
+    )
+
+
+def declared_rows(engine: Engine, frame: Any, table: Table) -> list[dict[str, Any]]:
+    """Return a frame's rows; those of its columns that a table declares must have their types."""
+    found = engine.arrow_stream(frame).read_all()
     different = {}
     for field in arrow_schema(table):
-        if field.name in found.names:
-            kind = found.field(field.name).type
+        if field.name in found.column_names:
+            kind = found.schema.field(field.name).type
             # UTC has two names, and what an engine calls the items of a list is its own affair.
             text = str(kind).replace("Etc/UTC", "UTC")
             if kind != field.type and text != str(field.type):
                 different[field.name] = f"{kind} instead of {field.type}"
-    return different
+    assert different == {}
+    return list(found.to_pylist())
+
+
+def typed(engine: Engine, dataset: Dataset, *rows: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Type rows as delivered; they come back in the order they were given."""
+    texts = [
+        {k: str(x) if k in dataset.source_names and x is not None else x for k, x in row.items()}
+        for row in rows
+    ]
+    made = typed_rows(dataset, engine, bronze(engine, dataset, texts))
+    found = declared_rows(engine, made, silver_table(dataset))
+    return sorted(found, key=lambda row: (row["_source_file"], row["_row_number"]))
 
 
 @lru_cache(maxsize=1)

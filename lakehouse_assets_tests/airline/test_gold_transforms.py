@@ -28,12 +28,12 @@ from lakehouse_assets.domains.conformed.gold import calendar as gold_calendar
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.airline.samples import (
     House,
     SampleRun,
-    differing_types,
+    declared_rows,
+    frame,
     member,
     steps,
 )
@@ -42,17 +42,9 @@ MONTH = date(2014, 3, 1)
 NOW = datetime(2014, 4, 1, 6, tzinfo=UTC)
 
 
-def frame(engine: Engine, table: Table, *rows: dict[str, Any]) -> Any:
-    """Make rows of a declared table; what is not named is null."""
-    schema = arrow_schema(table)
-    return engine.from_arrow(
-        pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema})
-    )
-
-
-def by_key(engine: Engine, found: Any, key: str = "customer_key") -> dict[Any, dict[str, Any]]:
-    """Run a frame and index its rows."""
-    return {row[key]: row for row in engine.rows(found)}
+def by_key(engine: Engine, found: Any, table: Table) -> dict[Any, dict[str, Any]]:
+    """Return a frame's rows by customer."""
+    return {row["customer_key"]: row for row in declared_rows(engine, found, table)}
 
 
 def labels(engine: Engine, kind: pa.DataType, values: list[Any], rule: Any) -> list[Any]:
@@ -108,9 +100,8 @@ def test_rfm_scores_change_at_the_boundaries_of_section_5(engine: Engine) -> Non
         }
         for n, (days, flights, points) in enumerate(cases)
     ]
-    found = by_key(
-        engine, gold_segments.with_scores(frame(engine, gold_value.KPI_CUSTOMER_VALUE, *rows))
-    )
+    scored = gold_segments.with_scores(frame(engine, gold_value.KPI_CUSTOMER_VALUE, *rows))
+    found = by_key(engine, scored, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
     scores = [
         (found[n]["recency_score"], found[n]["frequency_score"], found[n]["monetary_score"])
         for n in range(len(cases))
@@ -168,7 +159,8 @@ def test_geo_key_depends_on_the_names_alone_and_tells_places_apart(engine: Engin
         place(7, "CN", "beijing", "Unknown"),
     ]  # fmt: skip
     members = frame(engine, SILVER_FLIGHTS, *people)
-    customers = by_key(engine, gold_customers.dim_customers(members))
+    described = gold_customers.dim_customers(members)
+    customers = by_key(engine, described, gold_customers.DIM_CUSTOMERS)
     places = engine.rows(gold_customers.dim_geography(members))
     keys = {row["geo_key"]: (row["country"], row["province"], row["city"]) for row in places}
     assert len(places) == len(keys) == 6
@@ -177,7 +169,8 @@ def test_geo_key_depends_on_the_names_alone_and_tells_places_apart(engine: Engin
         row = customers[person["member_no"]]
         assert keys[row["geo_key"]] == (row["country"], row["province"], row["city"])
     other_month = frame(engine, SILVER_FLIGHTS, *reversed(people))
-    again = by_key(engine, gold_customers.dim_customers(other_month))
+    described = gold_customers.dim_customers(other_month)
+    again = by_key(engine, described, gold_customers.DIM_CUSTOMERS)
     assert {n: r["geo_key"] for n, r in again.items()} == {
         n: r["geo_key"] for n, r in customers.items()
     }
@@ -206,8 +199,7 @@ def test_revenue_is_called_revenue_and_keeps_its_cents(engine: Engine) -> None:
         "snapshot_month": date(2014, 2, 1),
     }  # fmt: skip
     found = gold_value.fact_flights(frame(engine, SILVER_FLIGHTS, member_row))
-    assert differing_types(engine, found, gold_value.FACT_FLIGHTS) == {}
-    (row,) = engine.rows(found)
+    (row,) = declared_rows(engine, found, gold_value.FACT_FLIGHTS)
     assert row == {
         "customer_key": 1, "total_flights": 3, "base_points": 10,
         "year_1_revenue": Decimal("1.25"), "year_2_revenue": None, "total_km_flown": 400,
@@ -236,8 +228,7 @@ def test_spend_adds_completed_purchases_only_and_exactly(engine: Engine) -> None
         sale("x", 2, "7", "cancelled"), sale("neg", 3, "-2.50"), sale("pos", 3, "4.00"),
     ]  # fmt: skip
     found = gold_value.customer_spend(frame(engine, gold_value.FACT_TRANSACTIONS, *sales))
-    assert differing_types(engine, found, gold_value.CUSTOMER_SPEND) == {}
-    rows = by_key(engine, found)
+    rows = by_key(engine, found, gold_value.CUSTOMER_SPEND)
     assert {k: (r["completed_amount"], r["completed_count"]) for k, r in rows.items()} == {
         1: (Decimal("0.30"), 3),
         3: (Decimal("1.50"), 2),
@@ -268,8 +259,7 @@ def test_value_adds_up_all_months(engine: Engine) -> None:
         ),
         frame(engine, gold_value.CUSTOMER_SPEND, *spend),
     )
-    assert differing_types(engine, found, gold_value.KPI_CUSTOMER_VALUE) == {}
-    rows = by_key(engine, found)
+    rows = by_key(engine, found, gold_value.KPI_CUSTOMER_VALUE)
     assert {k: (r["total_spent"], r["transaction_count"]) for k, r in rows.items()} == {
         1: (Decimal("60.60"), 6),
         2: (Decimal("0.00"), 0),
@@ -386,8 +376,8 @@ def test_means_are_rounded_half_up_to_their_decimals(engine: Engine) -> None:
         scored(11, None, "Uncategorized", age=None, total_flights=8),
     ]  # fmt: skip
     found = gold_segments.summarise(frame(engine, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML, *rows))
-    assert differing_types(engine, found, gold_segments.GOLD_SEGMENT_SUMMARY) == {}
-    premium, nobody = sorted(engine.rows(found), key=lambda row: -row["customer_count"])
+    summary = declared_rows(engine, found, gold_segments.GOLD_SEGMENT_SUMMARY)
+    premium, nobody = sorted(summary, key=lambda row: -row["customer_count"])
     assert premium == {
         "as_of_month": MONTH, "segment": 1, "segment_name": "Premium Elite Members",
         "segment_rule": PREMIUM.rule, "avg_days_since_joining": 700.0,
@@ -427,8 +417,7 @@ def test_each_member_fits_the_rule_of_exactly_one_persona(engine: Engine) -> Non
     scored = gold_segments.with_scores(frame(engine, gold_value.KPI_CUSTOMER_VALUE, *rows))
     same = F.col("customer_key") == F.col("labelled")
     found = gold_segments.with_personas(scored.join(engine.from_arrow(labels), same, "left"))
-    assert differing_types(engine, found, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML) == {}
-    named = by_key(engine, found)
+    named = by_key(engine, found, gold_segments.GOLD_CUSTOMER_SEGMENTS_ML)
     for n, (case, persona) in enumerate(cases.items()):
         expected = (persona.code, persona.name) if persona else (None, "Uncategorized")
         assert (named[n]["segment"], named[n]["segment_name"]) == expected, case

@@ -18,14 +18,12 @@ from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FL
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets_tests.airline.samples import (
     MEMBER,
     PURCHASE,
-    bronze,
-    differing_types,
     member,
     purchase,
+    typed,
 )
 
 WINDOW_END = date(2014, 3, 31)
@@ -38,15 +36,12 @@ def us(day: date) -> str:
 
 def flights(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     """Type members; rows come back in the order they were given."""
-    typed = typed_rows(FLIGHTS, engine, bronze(engine, FLIGHTS, rows))
-    return sorted(engine.rows(typed), key=lambda row: row["_row_number"])
+    return typed(engine, FLIGHTS, *rows)
 
 
 def transactions(engine: Engine, *rows: dict[str, Any]) -> list[dict[str, Any]]:
-    """Type purchases given as text; rows come back in the order they were given."""
-    text = [{k: v if v is None else str(v) for k, v in row.items()} for row in rows]
-    typed = typed_rows(TRANSACTIONS, engine, bronze(engine, TRANSACTIONS, text))
-    return sorted(engine.rows(typed), key=lambda row: row["_row_number"])
+    """Type purchases; rows come back in the order they were given."""
+    return typed(engine, TRANSACTIONS, *rows)
 
 
 Cases = dict[str, tuple[tuple[str, ...], dict[Any, tuple[Any, ...]]]]
@@ -55,9 +50,9 @@ Cases = dict[str, tuple[tuple[str, ...], dict[Any, tuple[Any, ...]]]]
 def typed_cases(cases: Cases, type_all: Callable[..., list[dict[str, Any]]]) -> Cases:
     """Return what silver makes of each value of a field, all typed at once."""
     given = [{field: value} for field, (_, values) in cases.items() for value in values]
-    typed = iter(type_all(given))
+    rows = iter(type_all(given))
     return {
-        field: (columns, {value: tuple(map(next(typed).get, columns)) for value in values})
+        field: (columns, {value: tuple(map(next(rows).get, columns)) for value in values})
         for field, (columns, values) in cases.items()
     }
 
@@ -141,10 +136,10 @@ MEMBERS: Cases = {
 
 
 def test_each_field_of_a_member_is_typed_and_flagged(engine: Engine) -> None:
-    def typed(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def type_all(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return flights(engine, *[member(n, **fields) for n, fields in enumerate(given, start=1)])
 
-    assert typed_cases(MEMBERS, typed) == MEMBERS
+    assert typed_cases(MEMBERS, type_all) == MEMBERS
 
 
 def test_the_mapping_of_places_is_consistent() -> None:
@@ -312,11 +307,11 @@ PURCHASES: Cases = {
 
 
 def test_each_field_of_a_purchase_is_typed_and_flagged(engine: Engine) -> None:
-    def typed(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def type_all(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
         rows = [purchase(f"T{n}", **fields) for n, fields in enumerate(given)]
         return transactions(engine, *rows)
 
-    assert typed_cases(PURCHASES, typed) == PURCHASES
+    assert typed_cases(PURCHASES, type_all) == PURCHASES
 
 
 # --- whatever comes -------------------------------------------------------------------------
@@ -337,10 +332,7 @@ hostile = st.one_of(
 def test_whatever_is_delivered_no_member_row_is_lost_and_types_hold(rows: list[Any]) -> None:
     engine = start_engine()
     with engine.scope():
-        frame = bronze(engine, FLIGHTS, rows)
-        typed = typed_rows(FLIGHTS, engine, frame)
-        assert differing_types(engine, typed, SILVER_FLIGHTS) == {}
-        found = sorted(engine.rows(typed), key=lambda row: row["_row_number"])
+        found = flights(engine, *rows)
     assert [row["_row_number"] for row in found] == list(range(1, len(rows) + 1))
     assert [row["raw_work_city"] for row in found] == [row["WORK_CITY"] for row in rows]
     for row in found:
@@ -354,9 +346,7 @@ def test_whatever_is_delivered_no_member_row_is_lost_and_types_hold(rows: list[A
 def test_whatever_is_delivered_no_purchase_is_lost_and_types_hold(rows: list[Any]) -> None:
     engine = start_engine()
     with engine.scope():
-        typed = typed_rows(TRANSACTIONS, engine, bronze(engine, TRANSACTIONS, rows))
-        assert differing_types(engine, typed, SILVER_TRANSACTIONS) == {}
-        found = sorted(engine.rows(typed), key=lambda row: row["_row_number"])
+        found = transactions(engine, *rows)
     assert [row["_row_number"] for row in found] == list(range(1, len(rows) + 1))
     assert [row["raw_amount"] for row in found] == [row["amount"] for row in rows]
     for row in found:

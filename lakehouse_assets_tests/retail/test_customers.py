@@ -24,16 +24,14 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.sample.retail.customers import write_customers
 from lakehouse_assets.sample.retail.draws import Config
-from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
+from lakehouse_assets_tests.airline.samples import House, bronze, declared_rows, typed
 from lakehouse_assets_tests.retail.samples import CUSTOMER, customer, deliver, quoted_csv
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "retail" / "customer_churn.csv"
 
 
 def test_a_plain_customer_is_typed_field_by_field(engine: Engine) -> None:
-    frame = typed_rows(CUSTOMERS, engine, bronze(engine, CUSTOMERS, [CUSTOMER]))
-    assert differing_types(engine, frame, SILVER_CUSTOMERS) == {}
-    (row,) = engine.rows(frame)
+    (row,) = typed(engine, CUSTOMERS, CUSTOMER)
     assert {name: row[name] for name in SILVER_CUSTOMERS.column_names} == {
         "customer_id": "7590-VHVEG", "gender": "Female", "senior_citizen": "No", "partner": "Yes",
         "dependents": "No", "tenure_months": 1, "discount": "No", "outlet_size": "Big",
@@ -46,22 +44,10 @@ def test_a_plain_customer_is_typed_field_by_field(engine: Engine) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("given", "read"),
-    [
-        ("0", "No"),
-        ("1", "Yes"),
-        ("1.0", "Yes"),
-        ("Yes", "Yes"),
-        ("No", "No"),
-        ("2", None),
-        ("", None),
-    ],
-)
-def test_senior_citizens_are_yes_or_no(engine: Engine, given: str, read: str | None) -> None:
-    rows = [customer(SeniorCitizen=given)]
-    (row,) = engine.rows(typed_rows(CUSTOMERS, engine, bronze(engine, CUSTOMERS, rows)))
-    assert row["senior_citizen"] == read
+def test_senior_citizens_are_yes_or_no(engine: Engine) -> None:
+    cases = {"0": "No", "1": "Yes", "1.0": "Yes", "Yes": "Yes", "No": "No", "2": None, "": None}
+    rows = typed(engine, CUSTOMERS, *[customer(SeniorCitizen=given) for given in cases])
+    assert [row["senior_citizen"] for row in rows] == list(cases.values())
 
 
 def test_what_the_model_of_churn_reads(engine: Engine, spark_engine: Engine) -> None:
@@ -75,10 +61,9 @@ def test_what_the_model_of_churn_reads(engine: Engine, spark_engine: Engine) -> 
     delivered = [customer(CustomerID=name, **fields) for name, fields in given.items()]
     for one in (engine, spark_engine):
         current.activate(one)
-        typed = typed_rows(CUSTOMERS, one, bronze(one, CUSTOMERS, delivered))
-        known = dim_retail_customers(typed)
+        known = dim_retail_customers(typed_rows(CUSTOMERS, one, bronze(one, CUSTOMERS, delivered)))
         made = churn_features(known)
-        assert differing_types(one, made, GOLD_CHURN_FEATURES) == {}
+        declared_rows(one, made, GOLD_CHURN_FEATURES)
         rows = one.arrow_stream(made).read_all().sort_by("customer_id")
         derived = rows.select(["average_amount", "price_drift"]).to_pylist()
         assert (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
-from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains.retail.gold import product as gold_product
 from lakehouse_assets.domains.retail.gold.campaigns import (
     CAMPAIGN_DAYS,
@@ -22,19 +20,10 @@ from lakehouse_assets.domains.retail.gold.tweets import TWEETS_BY_CITY_AND_HASHT
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.lake.predicate import Everything
-from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.quality.gold import check_totals
-from lakehouse_assets_tests.airline.samples import House, differing_types
+from lakehouse_assets_tests.airline.samples import House, declared_rows, frame
 
 MONTH = date(2021, 9, 1)
-
-
-def frame(engine: Engine, table: Table, rows: Sequence[dict[str, Any]]) -> Any:
-    """Make rows of a declared table; what is not named is null."""
-    schema = arrow_schema(table)
-    return engine.from_arrow(
-        pa.table({f.name: pa.array([row.get(f.name) for row in rows], f.type) for f in schema})
-    )
 
 
 def key_of(engine: Engine, name: str) -> int:
@@ -49,7 +38,7 @@ def tweeted(engine: Engine, *rows: tuple[str, str, int]) -> Any:
          "favourites": 0, "negative_tweets": n, "neutral_tweets": 0, "positive_tweets": 0}
         for tag, city, n in rows
     ]  # fmt: skip
-    return frame(engine, TWEETS_BY_CITY_AND_HASHTAG, data)
+    return frame(engine, TWEETS_BY_CITY_AND_HASHTAG, *data)
 
 
 def campaigns(engine: Engine, *names: str) -> Any:
@@ -59,7 +48,7 @@ def campaigns(engine: Engine, *names: str) -> Any:
          "load_timestamp": datetime(2021, 10, 1, tzinfo=UTC)}
         for name in names
     ]  # fmt: skip
-    return frame(engine, DIM_CAMPAIGNS, data)
+    return frame(engine, DIM_CAMPAIGNS, *data)
 
 
 def earned(engine: Engine, *rows: tuple[str, date, str, str]) -> Any:
@@ -69,13 +58,12 @@ def earned(engine: Engine, *rows: tuple[str, date, str, str]) -> Any:
          "revenue": Decimal(revenue), "profit": Decimal(profit), "cost": Decimal(1)}
         for name, month, revenue, profit in rows
     ]  # fmt: skip
-    return frame(engine, CAMPAIGN_DAYS, data)
+    return frame(engine, CAMPAIGN_DAYS, *data)
 
 
 def built(engine: Engine, *inputs: Any) -> list[dict[str, Any]]:
     found = gold_product.campaign_tweets(*inputs)
-    assert differing_types(engine, found, CAMPAIGN_TWEETS) == {}
-    rows = engine.rows(found)
+    rows = declared_rows(engine, found, CAMPAIGN_TWEETS)
     return sorted(rows, key=lambda row: (row["hashtag"], row["city"] or ""))
 
 

@@ -33,7 +33,7 @@ from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.orchestration.run import RunSummary
 from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.quality.gold import check_rule
-from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, differing_types
+from lakehouse_assets_tests.airline.samples import House, SampleRun, bronze, declared_rows, typed
 from lakehouse_assets_tests.retail.samples import (
     CUSTOMER,
     ORDER,
@@ -46,9 +46,7 @@ from lakehouse_assets_tests.retail.samples import (
 
 
 def test_a_plain_store_sale_is_typed_field_by_field(engine: Engine) -> None:
-    frame = typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, [SALE]))
-    assert differing_types(engine, frame, SILVER_STORE_SALES) == {}
-    (row,) = engine.rows(frame)
+    (row,) = typed(engine, STORE_SALES, SALE)
     assert {name: row[name] for name in SILVER_STORE_SALES.column_names} == {
         "sale_id": "1", "week_starting": date(2021, 8, 30), "store": 3, "brand": "BrandA",
         "quantity": 12_000, "advert": 1, "price": Decimal("2.2100"),
@@ -58,9 +56,7 @@ def test_a_plain_store_sale_is_typed_field_by_field(engine: Engine) -> None:
 
 
 def test_a_plain_order_is_typed_field_by_field(engine: Engine) -> None:
-    frame = typed_rows(ONLINE_SALES, engine, bronze(engine, ONLINE_SALES, [ORDER]))
-    assert differing_types(engine, frame, SILVER_ONLINE_SALES) == {}
-    (row,) = engine.rows(frame)
+    (row,) = typed(engine, ONLINE_SALES, ORDER)
     assert {name: row[name] for name in SILVER_ONLINE_SALES.column_names} == {
         "order_id": "O-1", "ordered_at": datetime(2021, 9, 1, 23, 59, 59, tzinfo=UTC),
         "order_date": date(2021, 9, 1), "customer_id": "7590-VHVEG", "country": "Germany",
@@ -77,8 +73,7 @@ def test_what_is_no_number_day_or_mark_is_null(engine: Engine) -> None:
         sale(WeekStarting="30.8.2021", Quantity="12000.5", Advert="2"),
         sale(Store="", Price="n/a", Advert="", Brand="NULL", Quantity="2147483648"),
     ]
-    found = engine.rows(typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, rows)))
-    found.sort(key=lambda row: int(row["_row_number"]))
+    found = typed(engine, STORE_SALES, *rows)
     names = ("week_starting", "store", "brand", "quantity", "advert", "price", "quality_flags")
     price = Decimal("2.2100")
     assert [tuple(row[name] for name in names) for row in found] == [
@@ -89,33 +84,23 @@ def test_what_is_no_number_day_or_mark_is_null(engine: Engine) -> None:
 
 
 def test_what_is_unknown_of_an_order(engine: Engine) -> None:
-    rows = [
-        order(CustomerID="NULL", City="", ProductCategory="NA", OrderedAt="2021-02-30T00:00:00")
-    ]
-    (row,) = engine.rows(typed_rows(ONLINE_SALES, engine, bronze(engine, ONLINE_SALES, rows)))
+    odd = order(CustomerID="NULL", City="", ProductCategory="NA", OrderedAt="2021-02-30T00:00:00")
+    (row,) = typed(engine, ONLINE_SALES, odd)
     assert (row["customer_id"], row["quality_flags"]) == (None, [])
     assert (row["city"], row["product_category"]) == ("Unknown", "Unknown")
     assert (row["ordered_at"], row["order_date"]) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("quantity", "price", "revenue", "fits"),
-    [
-        ("12000", "2.21", "26520.0100", True),
-        ("12000", "2.21", "26519.9899", False),
-        ("0", "2.21", "0", True),
-        ("2147483647", "99999999999999.9999", "1", False),
-        ("3", "-1", "-3", True),
-    ],
-)
-def test_revenue_is_quantity_times_price_to_the_cent(
-    engine: Engine, quantity: str, price: str, revenue: str, fits: bool
-) -> None:
-    row = sale(Quantity=quantity, Price=price, Revenue=revenue)
-    frame = typed_rows(STORE_SALES, engine, bronze(engine, STORE_SALES, [row]))
-    (found,) = engine.rows(frame.select(REVENUE_FITS.condition().alias("fits")))
-    assert found["fits"] is fits
-    assert engine.rows(frame.filter(F.col("revenue").isNull())) == []
+def test_revenue_is_quantity_times_price_to_the_cent(engine: Engine) -> None:
+    cases = {
+        ("12000", "2.21", "26520.0100"): True, ("12000", "2.21", "26519.9899"): False,
+        ("0", "2.21", "0"): True, ("2147483647", "99999999999999.9999", "1"): False,
+        ("3", "-1", "-3"): True,
+    }  # fmt: skip
+    rows = stored(engine, *[sale(Quantity=n, Price=price, Revenue=r) for n, price, r in cases])
+    found = engine.rows(rows.select("_row_number", REVENUE_FITS.condition().alias("fits")))
+    fits = [row["fits"] for row in sorted(found, key=lambda row: row["_row_number"])]
+    assert fits == list(cases.values())
 
 
 # --- the fact and what is added up ----------------------------------------------------------
@@ -135,8 +120,8 @@ def sides(engine: Engine, weeks: Sequence[str]) -> tuple[list[str], list[str]]:
     found = []
     for train in (True, False):
         frame = gold_sales.split_by_time(stored(engine, *rows), SEPTEMBER, train=train)
-        assert differing_types(engine, frame, gold_sales.SALES_TRAIN) == {}
-        found.append(sorted(str(row["week_starting"]) for row in engine.rows(frame)))
+        side = declared_rows(engine, frame, gold_sales.SALES_TRAIN)
+        found.append(sorted(str(row["week_starting"]) for row in side))
     return found[0], found[1]
 
 
@@ -234,10 +219,9 @@ def test_weeks_add_up_months_and_start_where_they_are_told_to(engine: Engine) ->
 
     def weeks(first: Any) -> list[tuple[Any, ...]]:
         frame = gold_sales.sales_weeks(days, first)
-        assert differing_types(engine, frame, gold_sales.SALES_WEEKS) == {}
         return sorted(
             (r["channel"], r["week_start"], r["quantity"], str(r["revenue"]))
-            for r in engine.rows(frame)
+            for r in declared_rows(engine, frame, gold_sales.SALES_WEEKS)
         )
 
     store = ("store", date(2021, 9, 2), 16, "16.0000")

@@ -15,34 +15,17 @@ from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEET
 from lakehouse_assets.domains.retail.gold import campaigns as gold_campaigns
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
 from lakehouse_assets.domains.retail.gold.product import CAMPAIGN_TWEETS
-from lakehouse_assets.domains.retail.tags import CAMPAIGN_TAGS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.settings import load_settings
-from lakehouse_assets_tests.airline.samples import House, bronze, differing_types
+from lakehouse_assets_tests.airline.samples import House, typed
 from lakehouse_assets_tests.retail.samples import TWEET, deliver, tweet
-
-
-def typed(
-    engine: Engine, *rows: dict[str, Any], tags: tuple[str, ...] = CAMPAIGN_TAGS
-) -> list[dict[str, Any]]:
-    """Type tweets given as JSON values; rows come back in the order they were given."""
-    text = [{k: v if v is None else str(v) for k, v in row.items()} for row in rows]
-    dataset = with_options(TWEETS, {"campaign_tags": tags})
-    found = engine.rows(typed_rows(dataset, engine, bronze(engine, TWEETS, text)))
-    return sorted(found, key=lambda row: row["_row_number"])
-
-
-def cleaned(engine: Engine, *texts: str) -> list[str | None]:
-    return [row["clean_text"] for row in typed(engine, *[tweet(tweet=text) for text in texts])]
-
 
 # --- silver ---------------------------------------------------------------------------------
 
 
 def test_a_plain_tweet_is_typed_field_by_field(engine: Engine) -> None:
-    (row,) = typed(engine, TWEET)
+    (row,) = typed(engine, TWEETS, TWEET)
     identity = row["tweet_id"]
     assert identity.startswith("20210905060102-")
     assert {name: row[name] for name in SILVER_TWEETS.column_names if name != "tweet_id"} == {
@@ -53,9 +36,6 @@ def test_a_plain_tweet_is_typed_field_by_field(engine: Engine) -> None:
         "sentiment_score": 5.0, "language": "English", "quality_flags": [],
         "_source_file": "file.csv", "_row_number": 1, "delivered_on": date(2014, 3, 31),
     }  # fmt: skip
-    text = {k: str(v) for k, v in TWEET.items()}
-    frame = typed_rows(TWEETS, engine, bronze(engine, TWEETS, [text]))
-    assert differing_types(engine, frame, SILVER_TWEETS) == {}
 
 
 def test_the_text_is_cleaned_in_the_order_of_the_rule(engine: Engine) -> None:
@@ -78,7 +58,8 @@ def test_the_text_is_cleaned_in_the_order_of_the_rule(engine: Engine) -> None:
         "\u6f22\u5b57 \u3000": None,
         "@only_handles http://x": None,
     }
-    assert cleaned(engine, *texts) == list(texts.values())
+    rows = typed(engine, TWEETS, *[tweet(tweet=text) for text in texts])
+    assert [row["clean_text"] for row in rows] == list(texts.values())
 
 
 def test_a_campaign_tag_is_found_in_any_letters_and_as_a_whole_only(engine: Engine) -> None:
@@ -96,15 +77,17 @@ def test_a_campaign_tag_is_found_in_any_letters_and_as_a_whole_only(engine: Engi
         ("fashion", ""): None,
         (None, None): None,
     }
-    found = typed(engine, *[tweet(hashtag=tag, tweet=text) for tag, text in rows])
+    found = typed(engine, TWEETS, *[tweet(hashtag=tag, tweet=text) for tag, text in rows])
     assert [row["hashtag"] for row in found] == list(rows.values())
-    (own,) = typed(engine, tweet(hashtag="#myown"), tags=("#MyOwn",))
+    others = with_options(TWEETS, {"campaign_tags": ("#MyOwn",)})
+    (own,) = typed(engine, others, tweet(hashtag="#myown"))
     assert own["hashtag"] == "#MyOwn"
 
 
 def test_what_the_source_gets_wrong_is_corrected_and_flagged(engine: Engine) -> None:
     hour, mark, blank, odd = typed(
         engine,
+        TWEETS,
         tweet(hourofday=30),
         tweet(isretweet=3),
         tweet(city="  ", sentiment="", language=None),
@@ -119,6 +102,7 @@ def test_what_the_source_gets_wrong_is_corrected_and_flagged(engine: Engine) -> 
 def test_a_tweet_is_known_by_moment_user_text_and_hashtag(engine: Engine) -> None:
     rows = typed(
         engine,
+        TWEETS,
         TWEET,
         tweet(retweetcount=99, sentiment="Positive"),
         tweet(username="user_2"),

@@ -12,16 +12,14 @@ from lakehouse_assets.domains.retail.gold import website as gold_website
 from lakehouse_assets.domains.retail.gold.website import WEBSITE_CONVERSION, WEBSITE_DAYS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.quality.fields import typed_rows
-from lakehouse_assets_tests.airline.samples import bronze, differing_types
+from lakehouse_assets_tests.airline.samples import bronze, declared_rows, typed
 from lakehouse_assets_tests.retail.samples import VISIT, visit
 
 SEPTEMBER = date(2021, 9, 1)
 
 
 def test_a_plain_count_is_typed_field_by_field(engine: Engine) -> None:
-    frame = typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, [VISIT]))
-    assert differing_types(engine, frame, SILVER_WEBSITE) == {}
-    (row,) = engine.rows(frame)
+    (row,) = typed(engine, WEBSITE, VISIT)
     assert {name: row[name] for name in SILVER_WEBSITE.column_names if name != "visit_id"} == {
         "visit_date": date(2021, 9, 5), "country": "USA", "region": "South America",
         "product_category": "Books", "product": "Atlas", "channel": "Online", "gender": "Female",
@@ -37,13 +35,13 @@ def test_a_plain_count_is_typed_field_by_field(engine: Engine) -> None:
 
 
 def test_labels_rates_and_tags_are_normalised(engine: Engine) -> None:
-    rows = [
+    found = typed(
+        engine,
+        WEBSITE,
         visit(Gender="NULL", Customer_Segment="Boomer; GenX; GenY; GenZ", Hashtags="#Funky"),
         visit(Conversion_Rate="101", Customer_Segment="NULL", Hashtags=""),
         visit(Conversion_Rate="12.5", Campaign_Name="NA", Visits="x"),
-    ]
-    found = engine.rows(typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows)))
-    found.sort(key=lambda row: int(row["_row_number"]))
+    )
     names = ("gender", "customer_segment", "hashtag", "conversion_rate", "campaign_name", "visits")
     assert [tuple(row[name] for name in names) for row in found] == [
         ("Unknown", "All generations", "#Funky", Decimal(48), "GoGreen", 50),
@@ -61,7 +59,7 @@ def test_equal_rows_of_a_file_stay_and_a_file_delivered_again_brings_none(engine
         {**VISIT, "_source_file": "a.csv", "_row_number": 2},
         {**VISIT, "_source_file": "b.csv", "_row_number": 5},
     ]
-    found = engine.rows(typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows)))
+    found = typed(engine, WEBSITE, *rows)
     ids = {(row["_source_file"], row["_row_number"]): row["visit_id"] for row in found}
     assert ids["a.csv", 1] == ids["b.csv", 5] != ids["a.csv", 2]
 
@@ -80,22 +78,22 @@ def test_visits_are_added_up_by_day_and_conversion_over_months(engine: Engine) -
              "iso3": ["USA", "DEU"]}
         )
     )  # fmt: skip
-    typed = typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows))
-    days = gold_website.website_days(typed, countries)
-    assert differing_types(engine, days, WEBSITE_DAYS) == {}
+    silver = typed_rows(WEBSITE, engine, bronze(engine, WEBSITE, rows))
+    days = gold_website.website_days(silver, countries)
     names = ("visits", "rated_visits", "conversions")
-    found = {row["country_code"]: tuple(row[n] for n in names) for row in engine.rows(days)}
+    of_days = declared_rows(engine, days, WEBSITE_DAYS)
+    found = {row["country_code"]: tuple(row[n] for n in names) for row in of_days}
     # 50 x 48 % + 10 x 0.05 %; the rate above 100 counts for nothing.
     assert found == {
         "US": (67, 60, Decimal("24.0050")),
         "DE": (1, 1, Decimal("1.0000")),
         "Unknown": (50, 0, Decimal("0.0000")),
     }
-    (total,) = engine.rows(gold_website.totals_of_visits(typed))
+    (total,) = engine.rows(gold_website.totals_of_visits(silver))
     assert total == {"visits": 118}
     conversion = gold_website.website_conversion(days.unionByName(days))
-    assert differing_types(engine, conversion, WEBSITE_CONVERSION) == {}
-    rates = {row["device_category"]: row for row in engine.rows(conversion)}
+    over_months = declared_rows(engine, conversion, WEBSITE_CONVERSION)
+    rates = {row["device_category"]: row for row in over_months}
     assert (rates["Mobile"]["visits"], rates["Mobile"]["rated_visits"]) == (136, 122)
     assert rates["Mobile"]["conversion_rate"] == 5001 / 122
     assert rates["Tablet"]["conversion_rate"] is None
