@@ -90,7 +90,7 @@ def test_the_delivery_counts_that_brought_the_last_value(engine: Engine) -> None
         for history in told[place]
     }
     wanted = {address: at[history, HISTORIES[history] - 1] for (history, _), address in at.items()}
-    for order in itertools.islice(itertools.permutations(given), 0, None, 5):
+    for order in itertools.islice(itertools.permutations(given), 0, None, 11):
         assert standing(engine, *order) == wanted
 
 
@@ -142,11 +142,7 @@ def test_day_by_day_in_another_order_gives_the_same_tables(at_once: House, house
     assert house.materialise("reference_data", None).success
     for day in (list(FILES)[n] for n in (1, 2, 0)):
         deliver(house, CAMPAIGNS, day, "results.csv", quoted_csv(CAMPAIGNS, FILES[day]))
-        runs = [PlannedRun("retail_daily", day, day)]
-        if day == "2021-09-13":
-            # September stands on the second of its days until the first one comes.
-            runs.append(PlannedRun("retail_monthly", "2021-09-01", "2021-09-01"))
-        assert build(house, runs) == []
+        assert build(house, [PlannedRun("retail_daily", day, day)]) == []
     # Days that came late reach their months by the next run of everything, or the sensors.
     months = PlannedRun("retail_monthly", "2021-09-01", "2021-10-01")
     assert build(house, [months]) == []

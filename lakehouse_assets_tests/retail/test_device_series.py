@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from lakehouse_assets.sample.retail.devices import SAMPLE, planted_anomalies
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes
 
-NewHouse = Callable[[str], House]
 DAY = 1440
 FIRST = date(2021, 10, 20)
 LAST = FIRST + timedelta(days=2)
@@ -197,29 +195,27 @@ def test_a_device_without_a_store_and_no_minutes_at_all() -> None:
         assert build(name, nothing).num_rows == 0
 
 
-def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(new_house: NewHouse) -> None:
-    houses = [new_house(name) for name in ("whole", "parts")]
+def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(house: House) -> None:
+    def built() -> list[list[dict[str, Any]]]:
+        return [house.rows(table, order=", ".join(table.keys)) for table in tables]
+
     tables = [gold.table for gold in TABLES.values()]
-    for house in houses:
-        put_minutes(house, SAMPLE)
+    put_minutes(house, SAMPLE)
     days = [str(FIRST + timedelta(days=n)) for n in range(3)]
-    assert houses[0].materialise("retail_live", days[0], *tables, last=days[-1]).success
-    # The last day first: what it is made of is there.
-    for day in reversed(days):
-        assert houses[1].materialise("retail_live", day, *tables).success
-    for table in tables:
-        order = ", ".join(table.keys)
-        whole, parts = (house.rows(table, order=order) for house in houses)
-        assert whole == parts
-        assert {str(row["event_date"]) for row in whole} == {*days}
-    rows = houses[0].rows(device_series.THERMOSTAT_ANOMALIES, where="flag <> 0")
+    assert house.materialise("retail_live", days[0], *tables, last=days[-1]).success
+    whole = built()
+    for rows in whole:
+        assert {str(row["event_date"]) for row in rows} == {*days}
+    assert house.materialise("retail_live", days[-1], *tables).success
+    assert built() == whole
+    rows = house.rows(device_series.THERMOSTAT_ANOMALIES, where="flag <> 0")
     flags = {(r["device_id"], f"{r['minute']:%d %H:%M}"): r["flag"] for r in rows}
     planted = {(a.device_id, f"{a.minute.item():%d %H:%M}"): a.sign
                for a in planted_anomalies(SAMPLE)}  # fmt: skip
     assert len(planted) > 20
     missed = {key for key, sign in planted.items() if flags.get(key) != sign}
     assert len(missed) <= 1, missed
-    ahead = houses[0].rows(device_series.THERMOSTAT_FORECAST, where="device_id = 'TH005'")
+    ahead = house.rows(device_series.THERMOSTAT_FORECAST, where="device_id = 'TH005'")
     assert len(ahead) == 45
     assert all(60 < row["temp_forecast"] < 75 for row in ahead)
     # The queries of the manual; nothing was ingested here.
@@ -229,7 +225,7 @@ def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(new_house: NewHous
     for query in queries:
         if "events_ingested" not in query:
             # The sample has one device of each store.
-            assert list(ask(houses[0].lake, query).rows) or "TH001" in query, query
+            assert list(ask(house.lake, query).rows) or "TH001" in query, query
 
 
 def test_days_are_the_same_on_spark(spark_engine: Engine) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table, with_options
-from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEETS
 from lakehouse_assets.domains.retail.gold import campaigns as gold_campaigns
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
@@ -212,27 +211,3 @@ def test_without_any_campaign_the_product_holds_the_tweets_alone(delivered: Hous
     rows = delivered.rows(CAMPAIGN_TWEETS, "month(as_of_month) = 10")
     assert sum(row["tweets"] for row in rows) == 5
     assert {row["campaign_name"] for row in rows} == {None}
-
-
-def test_a_new_file_recomputes_its_own_day_only(new_house: Callable[..., House]) -> None:
-    house: House = new_house("days")
-    made = (*(REGISTRY[name] for name in TWEETS.loaded_tables), gold_tweets.TWEET_DAYS)
-    deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(FIRST[:1]))
-    deliver(house, TWEETS, "2021-09-07", "a.json", json.dumps(SECOND[:1]))
-    assert house.materialise("reference_data", None).success
-    assert house.materialise("retail_daily", "2021-09-06", *made, last="2021-09-07").success
-    before = house.commits(gold_tweets.TWEET_DAYS)
-    deliver(house, TWEETS, "2021-09-07", "b.json", json.dumps(SECOND[1:]))
-    assert house.materialise("retail_daily", "2021-09-07", *made).success
-    (news,) = house.commits(gold_tweets.TWEET_DAYS).keys() - before.keys()
-    actions = [
-        json.loads(line) for line in house.commits(gold_tweets.TWEET_DAYS)[news].splitlines()
-    ]
-    touched = {
-        action[kind]["partitionValues"]["delivered_on"]
-        for action in actions
-        for kind in ("add", "remove")
-        if kind in action
-    }
-    assert touched == {"2021-09-07"}
-    assert house.count(gold_tweets.TWEET_DAYS) == 3
