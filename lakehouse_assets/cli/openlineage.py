@@ -11,15 +11,13 @@ def openlineage() -> None:
     Events are appended to LAKEHOUSE_OPENLINEAGE_FILE or posted to LAKEHOUSE_OPENLINEAGE_URL. The
     sensor `openlineage` does the same every minute.
     """
-    from lakehouse_assets.domains import DATASETS, REGISTRY, STREAMS
+    from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.orchestration.instance import dagster_instance
     from lakehouse_assets.orchestration.openlineage import receiver_of, send_new
     from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     with dagster_instance(settings) as instance:
-        sent = send_new(
-            instance, REGISTRY, (*DATASETS, *STREAMS), settings.root, receiver_of(settings)
-        )
+        sent = send_new(instance, REGISTRY, settings.root, receiver_of(settings))
     place = settings.openlineage_file if settings.openlineage_url is None else "the receiver"
     console.print(f"Sent the events of {sent} runs to {place}.")

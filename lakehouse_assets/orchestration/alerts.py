@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakehouse_assets.catalog.gold import GoldTable, RowsAlert
+from lakehouse_assets.catalog.gold import RowsAlert
+from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.io_manager import ALERT_ROWS, PARTITION_ROWS
 from lakehouse_assets.orchestration.recorded import materialisations_after
@@ -75,9 +76,7 @@ def _rows_by_partition(records: Iterable[dg.EventLogRecord]) -> dict[str, int]:
     return counts
 
 
-def alert_sensors(
-    tables: Iterable[GoldTable], status: dg.DefaultSensorStatus
-) -> list[dg.SensorDefinition]:
+def alert_sensors(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     """Make the sensors of tables' alerts and of failed runs."""
 
     @dg.run_failure_sensor(
@@ -95,7 +94,8 @@ def alert_sensors(
     return [
         *(
             _rows_sensor(dg.AssetKey(gold.table.key), gold.alert, status)
-            for gold in tables
+            for domain in DOMAINS
+            for gold in domain.gold
             if gold.alert is not None
         ),
         failed_runs,

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Limits, with_options
-from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, ROLES, SOURCES, STREAMS
+from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES, STREAMS
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
@@ -27,14 +27,14 @@ from lakehouse_assets.orchestration.maintenance import maintenance_job
 from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
 from lakehouse_assets.orchestration.model_decisions import decisions_asset
-from lakehouse_assets.orchestration.openlineage_sensor import openlineage_sensor
+from lakehouse_assets.orchestration.openlineage import openlineage_sensor
 from lakehouse_assets.orchestration.pages_asset import pages_asset, pages_job
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
 from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.retraining import alarm_sensor, fit_schedules
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
-from lakehouse_assets.orchestration.sensors import delivery_sensors
+from lakehouse_assets.orchestration.sensors import arrivals_sensor, late_sensor
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.orchestration.stream_assets import stream_assets
 from lakehouse_assets.orchestration.stream_sensor import streams_sensor
@@ -87,8 +87,6 @@ def _assets(
     limits: Limits,
     engine: str,
 ) -> Sequence[dg.AssetsDefinition]:
-    silver = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
-    models = [m for domain in DOMAINS for m in domain.models if m.table.partition]
     calendars = _calendars(first_partition)
     options = BuildOptions(week_starts_on, training_rows)
     given = {"campaign_tags": campaign_tags}
@@ -108,9 +106,9 @@ def _assets(
             for domain in DOMAINS
             for model in domain.models
         ),
-        *quality_assets(silver, models),
-        decisions_asset([model for domain in DOMAINS for model in domain.models]),
-        audit_asset(ROLES),
+        *quality_assets(),
+        decisions_asset(),
+        audit_asset(),
     ]
     conditions = conditions_of(made, DATASETS, live_keys())
 
@@ -137,11 +135,6 @@ def _calendars(first_partition: date | None) -> dict[str, Calendar]:
     return {domain.name: Calendar.of(domain.name, first_partition) for domain in DOMAINS}
 
 
-@lru_cache(1)
-def _maintenance() -> dg.JobDefinition:
-    return maintenance_job(REGISTRY)
-
-
 def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     """Build the Dagster definitions.
 
@@ -161,27 +154,27 @@ def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
     }
     assets, calendars = every_asset(settings), _calendars(settings.first_partition)
     jobs = family_jobs(assets)
-    models = [m for domain in DOMAINS for m in domain.models if m.table.partition]
     sensors, schedules = dg.DefaultSensorStatus.STOPPED, dg.DefaultScheduleStatus.STOPPED
     if settings.automation:
         sensors, schedules = dg.DefaultSensorStatus.RUNNING, dg.DefaultScheduleStatus.RUNNING
     return dg.Definitions(
         assets=[*assets, pages_asset(settings.pages)],
-        jobs=[*jobs, _maintenance(), pages_job()],
+        jobs=[*jobs.values(), maintenance_job(), pages_job()],
         sensors=[
-            *delivery_sensors(DATASETS, calendars, jobs, sensors),
-            streams_sensor(STREAMS, jobs, sensors),
+            arrivals_sensor(calendars, jobs, sensors),
+            late_sensor(jobs, sensors),
+            streams_sensor(jobs, sensors),
             following_sensor(sensors),
             healing_sensor(sensors),
-            alarm_sensor(models, jobs, sensors),
-            openlineage_sensor(REGISTRY, (*DATASETS, *STREAMS), sensors),
-            *alert_sensors((gold for domain in DOMAINS for gold in domain.gold), sensors),
+            alarm_sensor(jobs, sensors),
+            openlineage_sensor(sensors),
+            *alert_sensors(sensors),
         ],
         schedules=[
-            *refresh_schedules(DATASETS, calendars, jobs, schedules),
+            *refresh_schedules(calendars, jobs, schedules),
             *extraction_schedules(SOURCES, running=settings.automation),
             *job_schedules(schedules),
-            *fit_schedules(models, jobs, schedules),
+            *fit_schedules(jobs, schedules),
         ],
         resources={**resources, **overrides},
         executor=dg.in_process_executor,

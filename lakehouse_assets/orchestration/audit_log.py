@@ -10,16 +10,14 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.access import Access
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains import ROLES
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Everything, Values
-from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.orchestration.checks import check_results
+from lakehouse_assets.lake.predicate import Values
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.table_assets import table_asset
-from lakehouse_assets.quality.declared import check_declared
+from lakehouse_assets.orchestration.table_assets import Results, frame_of, table_asset
 from lakehouse_assets.quality.tables import AUDIT_LOG
 from lakehouse_assets.query.audit import day_of, records
 from lakehouse_assets.query.policy import words_of
@@ -29,45 +27,35 @@ Row = dict[str, Any]
 _SETTLED = timedelta(days=2)
 
 
-def audit_asset(roles: Mapping[str, Access]) -> dg.AssetsDefinition:
+def audit_asset() -> dg.AssetsDefinition:
     """Make the asset of the audit log.
 
     The lake's resource names the folder of the query records and the number of days that events are
     kept.
-
-    Args:
-        roles: What roles may read, by name.
     """
-    table = AUDIT_LOG
+    return table_asset(AUDIT_LOG, _audit_log)
 
-    def audit_log(
-        context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-        import pyarrow as pa
 
-        resource: LakeResource = context.resources.lake
-        lake, folder = resource.open(), Path(resource.audit)
-        with lake.engine.scope():
-            files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
-            new = [*_queries(files), *_changes(lake), *grant_events(lake, roles)]
-            frame = lake.engine.from_arrow(pa.Table.from_pylist(new, arrow_schema(table)))
-            batches = tuple(sorted({row["batch"] for row in new} or {context.run.run_id}))
-            added = NewRows(frame, Values("batch", batches))
-            since = clock.now() - timedelta(days=resource.audit_days)
-            stored = lake.read(table)
-            old = stored.filter(F.col("at") < F.lit(since))
-            if lake.engine.rows(old.limit(1)):
-                kept = stored.filter(~F.col("batch").isin([*batches]))
-                whole = lake.engine.union([kept, frame]).filter(F.col("at") >= F.lit(since))
-                added = NewRows(lake.engine.checkpoint(whole))
-            yield dg.Output(added, metadata={"new_events": len(new)})
-            yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
-        # The table holds their records, and no process adds to them any more.
-        for path in files:
-            if day_of(path) < clock.now() - _SETTLED:
-                path.unlink(missing_ok=True)
-
-    return table_asset(table, audit_log)
+def _audit_log(context: dg.AssetExecutionContext, lake: Lake) -> Results:
+    resource: LakeResource = context.resources.lake
+    folder = Path(resource.audit)
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    new = [*_queries(files), *_changes(lake), *grant_events(lake, ROLES)]
+    frame = frame_of(lake, AUDIT_LOG, new)
+    batches = tuple(sorted({row["batch"] for row in new} or {context.run.run_id}))
+    added = NewRows(frame, Values("batch", batches))
+    since = clock.now() - timedelta(days=resource.audit_days)
+    stored = lake.read(AUDIT_LOG)
+    old = stored.filter(F.col("at") < F.lit(since))
+    if lake.engine.rows(old.limit(1)):
+        kept = stored.filter(~F.col("batch").isin([*batches]))
+        whole = lake.engine.union([kept, frame]).filter(F.col("at") >= F.lit(since))
+        added = NewRows(lake.engine.checkpoint(whole))
+    yield dg.Output(added, metadata={"new_events": len(new)})
+    # The table holds their records now, and no process adds to them any more.
+    for path in files:
+        if day_of(path) < clock.now() - _SETTLED:
+            path.unlink(missing_ok=True)
 
 
 def _event(kind: str, batch: str, number: int, **values: Any) -> Row:

@@ -1,8 +1,7 @@
 """The bronze assets of a dataset: its rows, its rejects and the checks on both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import dagster as dg
 
@@ -26,7 +25,7 @@ from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.orchestration.table_assets import asset_attributes
+from lakehouse_assets.orchestration.table_assets import Results, asset_attributes
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
@@ -64,9 +63,7 @@ def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         required_resource_keys={"lake", "landing"},
     )
     @retries_transient
-    def load(
-        context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+    def load(context: dg.AssetExecutionContext) -> Results:
         context.resources.lake.check_reads_files()
         lake: Lake = context.resources.lake.open()
         started_at, span = clock.now(), context.partition_time_window

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import TypeAlias
 
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.domain import built_from_streams
 from lakehouse_assets.domains import DOMAINS
+
+Job: TypeAlias = "dg.UnresolvedAssetJobDefinition"
+Jobs: TypeAlias = Mapping[str, Job]
 
 # Kind of the assets that read streams.
 STREAM = "stream"
@@ -68,7 +72,7 @@ def live_keys() -> frozenset[dg.AssetKey]:
     return frozenset(dg.AssetKey(table.key) for table in built_from_streams(DOMAINS))
 
 
-def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAssetJobDefinition]:
+def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> dict[str, Job]:
     """Make the jobs that materialise all assets of each domain and family of partitions."""
     jobs: dict[str, list[dg.AssetKey]] = {UNPARTITIONED: []}
     texts = {
@@ -83,10 +87,10 @@ def family_jobs(assets: Iterable[dg.AssetsDefinition]) -> list[dg.UnresolvedAsse
         if family in _TEXTS:
             texts[name] = _TEXTS[family].format(domain=domain)
         jobs.setdefault(name, []).extend(definition.keys)
-    return [
-        dg.define_asset_job(
+    return {
+        name: dg.define_asset_job(
             name, selection=dg.AssetSelection.assets(*keys), description=texts[name]
         )
         for name, keys in jobs.items()
         if keys
-    ]
+    }

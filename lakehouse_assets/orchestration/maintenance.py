@@ -1,12 +1,14 @@
 """Maintains every table, never while one of its writers runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.orchestration.retries import retry_transient
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
 JOB = "maintenance"
 
 
-def maintenance_job(tables: Iterable[Table]) -> dg.JobDefinition:
+@cache
+def maintenance_job() -> dg.JobDefinition:
     """Make the job that maintains all tables, with an op for each step that writes some.
 
     An op can be in one pool only, and a table's pool is that of the step that writes it.
     """
     steps: dict[str, list[Table]] = {}
-    for table in tables:
+    for table in REGISTRY:
         steps.setdefault(table.step, []).append(table)
     return dg.GraphDefinition(
         JOB,

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import date
 from typing import Any, Final
@@ -29,6 +29,7 @@ from lakehouse_assets.orchestration.retraining import ASKED_TAG
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import (
     MakeAsset,
+    Results,
     asset_attributes,
     partitions_of,
     trigger_of,
@@ -79,9 +80,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
     )
 
     @retries_transient
-    def train_and_score(
-        context: dg.AssetExecutionContext, source: Any
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+    def train_and_score(context: dg.AssetExecutionContext, source: DataFrame) -> Results:
         lake: Lake = context.resources.lake.open()
         given = context.op_execution_context.op_config
         settings = type(spec.settings)(

@@ -7,16 +7,18 @@ run. The instance stores how far they were sent; in doubt they are sent again, w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
+from dagster import DagsterEventType as Type
 
-from lakehouse_assets.catalog.datasets import Dataset, dataset_tables
+from lakehouse_assets.catalog.datasets import dataset_tables
 from lakehouse_assets.catalog.registry import Registry
-from lakehouse_assets.catalog.streams import Stream, stream_tables
+from lakehouse_assets.catalog.streams import stream_tables
+from lakehouse_assets.domains import DATASETS, REGISTRY, STREAMS
 from lakehouse_assets.governance.openlineage import (
     Data,
     Events,
@@ -25,6 +27,7 @@ from lakehouse_assets.governance.openlineage import (
     append_events,
     post_events,
 )
+from lakehouse_assets.orchestration.recorded import recorded
 from lakehouse_assets.storage.location import Location
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 # Delivers events, in order; after an error, some of them may have been delivered.
 Receiver: TypeAlias = Callable[[Iterable[dict[str, Any]]], None]
+_LOOK_SECONDS = 60
 _CURSOR = "lakehouse/openlineage"
 _RUNS_AT_ONCE = 100
 _POINTER = "dagster/input_event_pointer/"
@@ -41,12 +45,24 @@ _ENDS = {
     dg.DagsterRunStatus.CANCELED: "ABORT",
 }
 _TYPES = {
-    dg.DagsterEventType.STEP_START,
-    dg.DagsterEventType.STEP_SUCCESS,
-    dg.DagsterEventType.STEP_FAILURE,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
-    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    Type.STEP_START,
+    Type.STEP_SUCCESS,
+    Type.STEP_FAILURE,
+    Type.ASSET_MATERIALIZATION,
+    Type.ASSET_MATERIALIZATION_PLANNED,
+    Type.ASSET_CHECK_EVALUATION,
+}
+
+
+# Paths of deliveries by the full names of the bronze tables that they fill.
+_TABLES = {dataset.path: dataset_tables(dataset) for dataset in DATASETS} | {
+    stream.path: stream_tables(stream) for stream in STREAMS
+}
+_DELIVERIES = {
+    table.full_name: path
+    for path, tables in _TABLES.items()
+    for table in tables
+    if table.layer == "bronze"
 }
 
 
@@ -59,29 +75,34 @@ def receiver_of(settings: Settings) -> Receiver:
     return partial(post_events, address.get_secret_value(), secret)
 
 
-def deliveries_of(feeds: Iterable[Dataset | Stream]) -> dict[str, str]:
-    """Return the paths of deliveries by the full names of the bronze tables that they fill."""
-    return {
-        table.full_name: feed.path
-        for feed in feeds
-        for table in (stream_tables(feed) if isinstance(feed, Stream) else dataset_tables(feed))
-        if table.layer == "bronze"
-    }
+def openlineage_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """Make the sensor that sends lineage events of runs."""
+
+    @dg.sensor(
+        name="openlineage",
+        description="Sends OpenLineage events for runs that have ended; events that are not "
+        "accepted are sent again later.",
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=status,
+    )
+    def openlineage(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from lakehouse_assets.settings import load_settings
+
+        settings = load_settings()
+        sent = send_new(context.instance, REGISTRY, settings.root, receiver_of(settings))
+        return dg.SkipReason(f"Sent the events of {sent} runs.")
+
+    return openlineage
 
 
 def send_new(
-    instance: dg.DagsterInstance,
-    registry: Registry,
-    feeds: Iterable[Dataset | Stream],
-    root: Location,
-    receiver: Receiver,
+    instance: dg.DagsterInstance, registry: Registry, root: Location, receiver: Receiver
 ) -> int:
     """Send the events of the runs that ended since the last call; return the number of runs.
 
     Args:
         instance: The instance that records the runs.
         registry: All tables.
-        feeds: The datasets and streams that bronze tables are loaded from.
         root: Root of the lake.
         receiver: Where the events go.
 
@@ -90,13 +111,13 @@ def send_new(
             again.
     """
     events = Events(registry, root)
-    tables, deliveries = {table.full_name for table in registry}, deliveries_of(feeds)
+    tables = {table.full_name for table in registry}
     sent = 0
     after, known = _cursor(instance)
     while records := _ended(instance, after, known):
         for record in records:
             run = record.dagster_run
-            steps = steps_of(instance, run, tables, deliveries)
+            steps = steps_of(instance, run, tables)
             receiver([event for step in steps for event in events.of(step)])
             moment = record.update_timestamp
             known = [*known, run.run_id] if moment == after else [run.run_id]
@@ -130,52 +151,48 @@ def _ended(
 
 
 def steps_of(
-    instance: dg.DagsterInstance,
-    run: dg.DagsterRun,
-    tables: Collection[str],
-    deliveries: Mapping[str, str],
+    instance: dg.DagsterInstance, run: dg.DagsterRun, tables: Collection[str]
 ) -> Iterator[Step]:
     """Yield the steps of a run that read or wrote tables."""
-    by_step: dict[str, list[dg.EventLogEntry]] = {}
+    steps: dict[str, dict[Type, list[dg.DagsterEvent]]] = {}
+    times: dict[str, list[float]] = {}
     for entry in instance.all_logs(run.run_id, of_type=_TYPES):
         if entry.step_key:
-            by_step.setdefault(entry.step_key, []).append(entry)
-    versions = _Versions(instance)
-    for name, entries in by_step.items():
-        types = {entry.get_dagster_event().event_type for entry in entries}
-        if dg.DagsterEventType.STEP_START not in types:
+            event = entry.get_dagster_event()
+            kinds = steps.setdefault(entry.step_key, {kind: [] for kind in _TYPES})
+            kinds[event.event_type].append(event)
+            times.setdefault(entry.step_key, []).append(entry.timestamp)
+    for name, events in steps.items():
+        if not events[Type.STEP_START]:
             continue
         state = _ENDS[run.status]
-        if dg.DagsterEventType.STEP_SUCCESS in types:
+        if events[Type.STEP_SUCCESS]:
             state = "COMPLETE"
-        elif dg.DagsterEventType.STEP_FAILURE in types:
+        elif events[Type.STEP_FAILURE]:
             state = "FAIL"
         made = [
             event.event_specific_data.materialization  # type: ignore[union-attr]
-            for entry in entries
-            if (event := entry.get_dagster_event()).event_type
-            == dg.DagsterEventType.ASSET_MATERIALIZATION
+            for event in events[Type.ASSET_MATERIALIZATION]
         ]
-        planned = {
-            ".".join(event.asset_key.path): Data(".".join(event.asset_key.path))
-            for entry in entries
-            if (event := entry.get_dagster_event()).event_type
-            == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and event.asset_key
-        }  # fmt: skip
-        written = {**planned, **_written(made)}
-        writes = tuple(one for name_of, one in written.items() if name_of in tables)
-        models, reads = _models(made), dict(_reads(made, versions, deliveries))
+        planned = (_name(e.asset_key) for e in events[Type.ASSET_MATERIALIZATION_PLANNED])
+        written = {table: Data(table) for table in planned} | _written(made)
+        writes = tuple(one for table, one in written.items() if table in tables)
+        models, reads = _models(made), dict(_reads(instance, made))
         scored = {m.name: Data(m.name, m.version) for m in models}
-        verdicts = tuple(_verdicts(entries, tables))
+        checked = (e.asset_check_evaluation_data for e in events[Type.ASSET_CHECK_EVALUATION])
+        verdicts = tuple(
+            Verdict(_name(found.asset_key), found.check_name, found.passed)
+            for found in checked
+            if _name(found.asset_key) in tables
+        )
         if writes or verdicts:
-            times = sorted(entry.timestamp for entry in entries)
             yield Step(
                 run_id=run.run_id,
                 run=run.job_name,
                 name=name,
                 state=state,
-                started=datetime.fromtimestamp(times[0], UTC),
-                ended=datetime.fromtimestamp(times[-1], UTC),
+                started=datetime.fromtimestamp(min(times[name]), UTC),
+                ended=datetime.fromtimestamp(max(times[name]), UTC),
                 dagster=dg.__version__,
                 reads=tuple({**reads, **scored}.values()),
                 writes=(*writes, *models),
@@ -183,22 +200,8 @@ def steps_of(
             )
 
 
-class _Versions:
-    """Finds the Delta version that a materialisation recorded, each once."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
-        self._found: dict[int, int | None] = {}
-
-    def of(self, asset: dg.AssetKey, event: int) -> int | None:
-        """Return the version of an asset's event; None if it is not recorded."""
-        if event not in self._found:
-            page = self._instance.fetch_materializations(
-                dg.AssetRecordsFilter(asset, storage_ids=[event]), limit=1
-            )
-            made = page.records[0].asset_materialization if page.records else None
-            self._found[event] = _number(made, "delta_version") if made else None
-        return self._found[event]
+def _name(key: dg.AssetKey | None) -> str:
+    return ".".join(key.path) if key else ""
 
 
 def _number(made: dg.AssetMaterialization, name: str) -> int | None:
@@ -210,7 +213,7 @@ def _written(made: Iterable[dg.AssetMaterialization]) -> dict[str, Data]:
     """Return what was written to each table; one event of a range has its rows and lineage."""
     found: dict[str, Data] = {}
     for one in made:
-        name = ".".join(one.asset_key.path)
+        name = _name(one.asset_key)
         before = found.get(name, Data(name))
         rows = _number(one, "dagster/partition_row_count")
         lineage = one.metadata.get("dagster/column_lineage")
@@ -226,7 +229,7 @@ def _written(made: Iterable[dg.AssetMaterialization]) -> dict[str, Data]:
 
 def _columns(lineage: Any) -> dict[str, tuple[tuple[str, str], ...]]:
     return {
-        column: tuple((".".join(dep.asset_key.path), dep.column_name) for dep in deps)
+        column: tuple((_name(dep.asset_key), dep.column_name) for dep in deps)
         for column, deps in lineage.deps_by_column.items()
     }
 
@@ -243,24 +246,15 @@ def _models(made: Iterable[dg.AssetMaterialization]) -> list[Data]:
 
 
 def _reads(
-    made: Iterable[dg.AssetMaterialization], versions: _Versions, deliveries: Mapping[str, str]
+    instance: dg.DagsterInstance, made: Iterable[dg.AssetMaterialization]
 ) -> Iterator[tuple[str, Data]]:
     for one in made:
-        name = ".".join(one.asset_key.path)
-        if name in deliveries:
-            yield deliveries[name], Data(deliveries[name])
+        name = _name(one.asset_key)
+        if name in _DELIVERIES:
+            yield _DELIVERIES[name], Data(_DELIVERIES[name])
         for tag, event in (one.tags or {}).items():
             if tag.startswith(_POINTER) and event.isdecimal():
-                key = dg.AssetKey(tag.removeprefix(_POINTER).split("/"))
-                of = ".".join(key.path)
-                yield of, Data(of, versions.of(key, int(event)))
-
-
-def _verdicts(entries: Iterable[dg.EventLogEntry], tables: Collection[str]) -> Iterator[Verdict]:
-    for entry in entries:
-        event = entry.get_dagster_event()
-        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            found = event.asset_check_evaluation_data
-            table = ".".join(found.asset_key.path)
-            if table in tables:
-                yield Verdict(table, found.check_name, found.passed)
+                key, number = dg.AssetKey(tag.removeprefix(_POINTER).split("/")), int(event)
+                of = _name(key)
+                version = recorded(instance, key, [number], "delta_version").get(number)
+                yield of, Data(of, None if version is None else int(version))

@@ -1,26 +1,26 @@
 """The assets of the quality log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.clock import following
-from lakehouse_assets.engine import F
+from lakehouse_assets.domains import REGISTRY
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Everything, Values, between
-from lakehouse_assets.lake.schema import arrow_schema
+from lakehouse_assets.lake.predicate import Values, between
 from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.orchestration.checks import check_results
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.quality_log import events_of, finished_runs
-from lakehouse_assets.orchestration.retraining import ALARMS
-from lakehouse_assets.orchestration.table_assets import table_asset
+from lakehouse_assets.orchestration.retraining import ALARMS, MONTHLY_MODELS
+from lakehouse_assets.orchestration.table_assets import Results, frame_of, table_asset
 from lakehouse_assets.quality.checks import Check, Finding
-from lakehouse_assets.quality.declared import check_declared
 from lakehouse_assets.quality.drift import (
     FEWEST_ROWS,
     MOST_MODEL_PSI,
@@ -59,141 +59,100 @@ _SHOWN = {"day": 31, "month": 6}
 _OVERLAP = timedelta(hours=1)
 
 
-def quality_assets(
-    watched: Sequence[Table], models: Sequence[ModelTable]
-) -> list[dg.AssetsDefinition]:
-    """Make the assets of the quality log, including the drift of some silver tables.
-
-    Args:
-        watched: Partitioned tables whose rows and `watched` columns are compared over time.
-        models: Models whose monthly tables have inputs and scores as `watched` columns.
-    """
+def quality_assets() -> list[dg.AssetsDefinition]:
+    """Make the assets of the quality log: its events, the latest verdicts, and drift."""
+    watched = [t for t in REGISTRY if t.layer == "silver" and not t.name.endswith("_quarantine")]
     # The newest partition is enough. With a dependency on all partitions, Dagster would list every
     # day since the first for every table.
     newest = dg.LastPartitionMapping()
     deps, scores = (
         [dg.AssetDep(dg.AssetKey(table.key), partition_mapping=newest) for table in tables]
-        for tables in (watched, [model.table for model in models])
+        for tables in (watched, [model.table for model in MONTHLY_MODELS])
     )
-    return [_events(deps), _rules(), _drift(watched, models, [*deps, *scores])]
+    events = {"events": dg.AssetIn(key=dg.AssetKey(QUALITY_EVENTS.key))}
+    drift = partial(_drift, watched)
+    return [
+        table_asset(QUALITY_EVENTS, _events, deps=deps),
+        table_asset(QUALITY_RULES, _rules, ins=events),
+        table_asset(QUALITY_DRIFT, drift, FOUND, deps=[*deps, *scores]),
+    ]
 
 
-def _events(deps: Sequence[dg.AssetDep]) -> dg.AssetsDefinition:
-    def quality_events(
-        context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-        import pyarrow as pa
-
-        lake: Lake = context.resources.lake.open()
-        with lake.engine.scope():
-            stored = lake.read(QUALITY_EVENTS, columns=["run_id", "recorded_at"])
-            newest = lake.engine.rows(stored.agg(F.max("recorded_at").alias("at")))[0]["at"]
-            since = newest - _OVERLAP if newest else None
-            known = {row["run_id"] for row in lake.engine.rows(stored.select("run_id").distinct())}
-            tables = {dg.AssetKey(table.key): table for table in lake.registry}
-            verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
-            verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
-            pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
-            evaluated = {(row["table_name"], row["partition"]) for row in pairs}
-            rows: list[dict[str, Any]] = []
-            runs = [context.run.run_id]
-            # Oldest first, because later runs check partitions of earlier ones again.
-            for run in reversed([*finished_runs(context.instance, since)]):
-                if run.run_id in known:
-                    continue
-                new = [*events_of(context.instance, run, tables, evaluated)]
-                evaluated |= {
-                    (row["table_name"], row["partition"]) for row in new if row["kind"] != "figure"
-                }
-                rows += new
-                runs.append(run.run_id)
-            frame = lake.engine.from_arrow(pa.Table.from_pylist(rows, arrow_schema(QUALITY_EVENTS)))
-            # Replacing the runs' rows keeps a concurrent run from recording them twice.
-            added = NewRows(frame, Values("run_id", tuple(runs)))
-            yield dg.Output(added, metadata={"new_events": len(rows)})
-            yield from check_results(
-                QUALITY_EVENTS, check_declared(QUALITY_EVENTS, lake, Everything(), Everything())
-            )
-
-    return table_asset(QUALITY_EVENTS, quality_events, deps=deps)
+def _events(context: dg.AssetExecutionContext, lake: Lake) -> Results:
+    """Add the events of the runs that have ended since the last call."""
+    stored = lake.read(QUALITY_EVENTS, columns=["run_id", "recorded_at"])
+    newest = lake.engine.rows(stored.agg(F.max("recorded_at").alias("at")))[0]["at"]
+    since = newest - _OVERLAP if newest else None
+    known = {row["run_id"] for row in lake.engine.rows(stored.select("run_id").distinct())}
+    tables = {dg.AssetKey(table.key): table for table in lake.registry}
+    verdicts = lake.read(QUALITY_EVENTS, columns=["table_name", "partition", "kind"])
+    verdicts = verdicts.filter(F.col("kind") != F.lit("figure"))
+    pairs = lake.engine.rows(verdicts.select("table_name", "partition").distinct())
+    evaluated = {(row["table_name"], row["partition"]) for row in pairs}
+    rows: list[dict[str, Any]] = []
+    runs = [context.run.run_id]
+    # Oldest first, because later runs check partitions of earlier ones again.
+    for run in reversed([*finished_runs(context.instance, since)]):
+        if run.run_id in known:
+            continue
+        new = [*events_of(context.instance, run, tables, evaluated)]
+        evaluated |= {
+            (row["table_name"], row["partition"]) for row in new if row["kind"] != "figure"
+        }
+        rows += new
+        runs.append(run.run_id)
+    # Replacing the runs' rows keeps a concurrent run from recording them twice.
+    added = NewRows(frame_of(lake, QUALITY_EVENTS, rows), Values("run_id", tuple(runs)))
+    yield dg.Output(added, metadata={"new_events": len(rows)})
 
 
-def _rules() -> dg.AssetsDefinition:
-    def quality_rules(
-        context: dg.AssetExecutionContext, events: Any
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-        lake: Lake = context.resources.lake.open()
-        with lake.engine.scope():
-            verdicts = lake.engine.checkpoint(latest_verdicts(events))
-            worst = verdicts.groupBy("table_name", "rule").agg(
-                F.sum("failing_rows").alias("failing"), F.sum("rows").alias("checked")
-            )
-            found = [row for row in lake.engine.rows(worst) if row["failing"]]
-            found.sort(key=lambda row: (-row["failing"], row["table_name"], row["rule"]))
-            yield dg.Output(verdicts, metadata={"worst_rules": _listed(found[:10])})
-            yield from check_results(
-                QUALITY_RULES, check_declared(QUALITY_RULES, lake, Everything(), Everything())
-            )
-
-    ins = {"events": dg.AssetIn(key=dg.AssetKey(QUALITY_EVENTS.key))}
-    return table_asset(QUALITY_RULES, quality_rules, ins=ins)
+def _rules(_context: dg.AssetExecutionContext, lake: Lake, events: DataFrame) -> Results:
+    """Keep the latest verdict of each rule on each partition."""
+    verdicts = lake.engine.checkpoint(latest_verdicts(events))
+    worst = verdicts.groupBy("table_name", "rule").agg(
+        F.sum("failing_rows").alias("failing"), F.sum("rows").alias("checked")
+    )
+    found = [row for row in lake.engine.rows(worst) if row["failing"]]
+    found.sort(key=lambda row: (-row["failing"], row["table_name"], row["rule"]))
+    yield dg.Output(verdicts, metadata={"worst_rules": _listed(found[:10])})
 
 
-def _drift(
-    watched: Sequence[Table], models: Sequence[ModelTable], deps: Sequence[dg.AssetDep]
-) -> dg.AssetsDefinition:
-    table = QUALITY_DRIFT
-
-    def quality_drift(
-        context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
-        import pyarrow as pa
-
-        lake: Lake = context.resources.lake.open()
-        with lake.engine.scope():
-            found = {t: drift_of(lake, t) for t in watched}
-            seen = {m: drift_of(lake, m.table, MOST_MODEL_PSI) for m in models}
-            realised = {m: realised_of(lake, m) for m in models}
-            rows = [
-                {
-                    **asdict(drift),
-                    "table_name": f"{t.domain}.{t.name}",
-                    "partition": drift.partition.isoformat(),
-                }
-                for t, drifts in [
-                    *found.items(),
-                    *((m.table, [*seen[m], *realised[m]]) for m in models),
-                ]
-                for drift in drifts
-            ]
-            data = pa.Table.from_pylist(rows, arrow_schema(table))
-            alarms = {
-                m.spec.name: [
-                    f"{drift.partition:%Y-%m} {drift.measure}"
-                    for drift in (*lasting(seen[m]), *latest(realised[m]))
-                    if drift.usual is False
-                ]
-                for m in models
-            }
-            yield dg.Output(lake.engine.from_arrow(data), metadata={ALARMS: alarms})
-            yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
-        newest = [
-            (t, drift)
-            for t, drifts in found.items()
-            for drift in drifts
-            if drift.partition == max(d.partition for d in drifts)
+def _drift(watched: Sequence[Table], _context: dg.AssetExecutionContext, lake: Lake) -> Results:
+    """Compare the newest rows of tables and models with earlier ones, and scores with labels."""
+    drifts = {table: drift_of(lake, table) for table in watched}
+    newest = [
+        (table, drift)
+        for table, found in drifts.items()
+        for drift in found
+        if drift.partition == max(other.partition for other in found)
+    ]
+    inputs: list[tuple[Table, Drift]] = []
+    results: list[tuple[Table, Drift]] = []
+    alarms: dict[str, list[str]] = {}
+    for model in MONTHLY_MODELS:
+        seen, realised = drift_of(lake, model.table, MOST_MODEL_PSI), realised_of(lake, model)
+        drifts[model.table] = [*seen, *realised]
+        lasts, last = lasting(seen), latest(realised)
+        inputs += ((model.table, drift) for drift in lasts)
+        results += ((model.table, drift) for drift in last)
+        alarms[model.spec.name] = [
+            f"{drift.partition:%Y-%m} {drift.measure}"
+            for drift in (*lasts, *last)
+            if drift.usual is False
         ]
-        volumes = [pair for pair in newest if pair[1].measure == "rows"]
-        others = [pair for pair in newest if pair[1].measure != "rows"]
-        findings = [
-            _finding(VOLUME, volumes),
-            _finding(DISTRIBUTION, others),
-            _finding(INPUTS, [(m.table, drift) for m in models for drift in lasting(seen[m])]),
-            _finding(REALISED, [(m.table, drift) for m in models for drift in latest(realised[m])]),
-        ]
-        yield from check_results(table, findings)
-
-    return table_asset(table, quality_drift, FOUND, deps=deps)
+    rows = [
+        asdict(drift) | {"table_name": table.full_name, "partition": drift.partition.isoformat()}
+        for table, found in drifts.items()
+        for drift in found
+    ]
+    yield dg.Output(frame_of(lake, QUALITY_DRIFT, rows), metadata={ALARMS: alarms})
+    findings = [
+        _finding(VOLUME, [pair for pair in newest if pair[1].measure == "rows"]),
+        _finding(DISTRIBUTION, [pair for pair in newest if pair[1].measure != "rows"]),
+        _finding(INPUTS, inputs),
+        _finding(REALISED, results),
+    ]
+    yield from check_results(QUALITY_DRIFT, findings)
 
 
 def drift_of(lake: Lake, table: Table, most: float = MOST_PSI) -> list[Drift]:

@@ -4,21 +4,22 @@ Sensors do nothing while they are switched off, pause after a failure and ignore
 daily refresh requests the partitions that they left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.ingest.landing import content_of
 from lakehouse_assets.ingest.reader import by_partition
 from lakehouse_assets.orchestration.arrivals import LONGEST_PAUSE, arrivals, spans_of
 from lakehouse_assets.orchestration.failed import failed_partitions
-from lakehouse_assets.orchestration.jobs import QUALITY, job_that_loads
+from lakehouse_assets.orchestration.jobs import QUALITY, Job, Jobs, job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loads import failed_loads, last_loads
 from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.sensors import Job, days_of, keys_of, request
+from lakehouse_assets.orchestration.sensors import days_of, keys_of, request
 
 CRON = "0 6 * * *"
 _SCHEDULES = (
@@ -31,27 +32,21 @@ _SCHEDULES = (
 
 
 def refresh_schedules(
-    datasets: Sequence[Dataset],
-    calendars: Mapping[str, Calendar],
-    jobs: Iterable[Job],
-    status: dg.DefaultScheduleStatus,
+    calendars: Mapping[str, Calendar], jobs: Jobs, status: dg.DefaultScheduleStatus
 ) -> list[dg.ScheduleDefinition]:
     """Make the schedules that reload, every day at 06:00 UTC, partitions that differ from files.
 
     A partition whose files are all gone stays as it is: they may have been archived.
 
     Args:
-        datasets: The landing datasets.
         calendars: The partitions of each domain.
         jobs: All jobs; each one that loads datasets gets a schedule.
         status: Whether they start switched on.
     """
     loaded: dict[str, list[Dataset]] = {}
-    for dataset in datasets:
+    for dataset in DATASETS:
         loaded.setdefault(job_that_loads(dataset), []).append(dataset)
-    return [
-        _refresh(loaded[job.name], calendars, job, status) for job in jobs if job.name in loaded
-    ]
+    return [_refresh(found, calendars, jobs[job], status) for job, found in loaded.items()]
 
 
 def _refresh(

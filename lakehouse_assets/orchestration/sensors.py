@@ -1,14 +1,15 @@
 """The sensors that load deliveries and rebuild days that a late delivery put out of date."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 import dagster as dg
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import Dataset
+from lakehouse_assets.domains import DATASETS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.orchestration.arrivals import (
@@ -19,7 +20,7 @@ from lakehouse_assets.orchestration.arrivals import (
     spans_of,
 )
 from lakehouse_assets.orchestration.failed import failed_partitions
-from lakehouse_assets.orchestration.jobs import job_that_loads
+from lakehouse_assets.orchestration.jobs import Jobs, job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loads import failed_loads, last_loads, loading, tags_of
 from lakehouse_assets.orchestration.partitions import Calendar
@@ -30,46 +31,16 @@ from lakehouse_assets.text import visible
 _LISTING_SECONDS = 30
 _LATE_SECONDS = 60
 _NAMED = 20
-Job: TypeAlias = "dg.UnresolvedAssetJobDefinition"
-
-
-def delivery_sensors(
-    datasets: Sequence[Dataset],
-    calendars: Mapping[str, Calendar],
-    jobs: Iterable[Job],
-    status: dg.DefaultSensorStatus,
-) -> list[dg.SensorDefinition]:
-    """Make the sensors of the landing zone.
-
-    Args:
-        datasets: The landing datasets.
-        calendars: The partitions of each domain.
-        jobs: All jobs; those that load the datasets are run.
-        status: Whether they start switched on.
-    """
-    known = {job.name: job for job in jobs}
-    daily = [dataset for dataset in datasets if dataset.grain == "day"]
-    return [
-        arrivals_sensor(datasets, calendars, _jobs_of(datasets, known), status),
-        late_sensor(daily, _jobs_of(daily, known), status),
-    ]
-
-
-def _jobs_of(datasets: Iterable[Dataset], jobs: Mapping[str, Job]) -> list[Job]:
-    return [jobs[name] for name in sorted({job_that_loads(dataset) for dataset in datasets})]
 
 
 def arrivals_sensor(
-    datasets: Sequence[Dataset],
-    calendars: Mapping[str, Calendar],
-    jobs: Sequence[Job],
-    status: dg.DefaultSensorStatus,
+    calendars: Mapping[str, Calendar], jobs: Jobs, status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Make the sensor that loads deliveries into bronze and silver."""
 
     @dg.sensor(
         name="deliveries",
-        jobs=jobs,
+        jobs=[jobs[name] for name in sorted({*map(job_that_loads, DATASETS)})],
         description=(
             "Loads new, corrected and late files of the landing zone once they are complete. "
             "Deleted files are reported and change nothing."
@@ -81,7 +52,7 @@ def arrivals_sensor(
         context: dg.SensorEvaluationContext, landing: LandingResource
     ) -> dg.SensorResult:
         look = _Look(context, landing.open())
-        for dataset in datasets:
+        for dataset in DATASETS:
             try:
                 look.at(dataset, calendars[dataset.domain])
             except LakehouseError as error:
@@ -185,15 +156,14 @@ def read_cursor(text: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def late_sensor(
-    datasets: Sequence[Dataset], jobs: Sequence[Job], status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
+def late_sensor(jobs: Jobs, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     """Make the sensor that re-runs days that a late or corrected day put out of date."""
-    cleaned = {dataset: keys_of(dataset, dataset.loaded_tables[2:]) for dataset in datasets}
+    daily = [dataset for dataset in DATASETS if dataset.grain == "day"]
+    cleaned = {dataset: keys_of(dataset, dataset.loaded_tables[2:]) for dataset in daily}
 
     @dg.sensor(
         name="late_deliveries",
-        jobs=jobs,
+        jobs=[jobs[name] for name in sorted({*map(job_that_loads, daily)})],
         description=(
             "Runs days again that share ids with an earlier day that was loaded after them, so "
             "that the earliest day keeps each id, whatever the order of delivery."

@@ -1,8 +1,5 @@
 """The silver assets of a dataset: its typed rows, its quarantine and the checks on both."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import dagster as dg
 
 from lakehouse_assets.catalog.datasets import (
@@ -13,12 +10,13 @@ from lakehouse_assets.catalog.datasets import (
     silver_table,
     with_limits,
 )
+from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.retries import retries_transient
-from lakehouse_assets.orchestration.table_assets import asset_attributes
+from lakehouse_assets.orchestration.table_assets import Results, asset_attributes
 from lakehouse_assets.quality.silver import check_silver, clean, silver_checks
 
 # Metadata of the silver table: days that its run put out of date, as ISO dates.
@@ -60,9 +58,7 @@ def silver_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> 
         required_resource_keys={"lake"},
     )
     @retries_transient
-    def clean_rows(
-        context: dg.AssetExecutionContext, **frames: Any
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+    def clean_rows(context: dg.AssetExecutionContext, **frames: DataFrame) -> Results:
         lake: Lake = context.resources.lake.open()
         window = context.partition_time_window
         span = (window.start.date(), window.end.date())

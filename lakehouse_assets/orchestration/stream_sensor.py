@@ -1,17 +1,16 @@
 """The sensor that starts the job that reads streams while no other process reads them."""
 
-from collections.abc import Iterable, Sequence
 from contextlib import closing
 
 import dagster as dg
 
-from lakehouse_assets.catalog.streams import Stream
+from lakehouse_assets.domains import STREAMS
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.jobs import STREAMS, job_name
+from lakehouse_assets.orchestration.jobs import STREAMS as FAMILY
+from lakehouse_assets.orchestration.jobs import Jobs, job_name
 from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.loads import WAITING_OR_RUNNING
-from lakehouse_assets.orchestration.sensors import Job
 from lakehouse_assets.orchestration.stream_assets import source_of
 from lakehouse_assets.orchestration.stream_reader import positions_of
 from lakehouse_assets.orchestration.stream_report import stream_key
@@ -20,21 +19,18 @@ from lakehouse_assets.text import visible
 _LOOK_SECONDS = 60
 
 
-def streams_sensor(
-    declared: Sequence[Stream], jobs: Iterable[Job], status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
+def streams_sensor(jobs: Jobs, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     """Make the sensor that reads streams with new messages.
 
     Args:
-        declared: The streams.
         jobs: All jobs; those that read streams are run.
         status: Whether it starts switched on.
     """
-    names = {job_name(stream.domain, STREAMS) for stream in declared}
+    names = {job_name(stream.domain, FAMILY) for stream in STREAMS}
 
     @dg.sensor(
         name="streams",
-        jobs=[job for job in jobs if job.name in names],
+        jobs=[jobs[name] for name in sorted(names)],
         description=(
             "Reads each stream that has new messages, at most once a minute. Does nothing while "
             "`lakehouse stream` reads it."
@@ -49,8 +45,8 @@ def streams_sensor(
         running_jobs = {run.job_name for run in context.instance.get_runs(active)}
         new: dict[str, list[dg.AssetKey]] = {}
         notes, errors = [], []
-        for stream in declared:
-            job = job_name(stream.domain, STREAMS)
+        for stream in STREAMS:
+            job = job_name(stream.domain, FAMILY)
             if job in running_jobs:
                 notes.append(f"A run is reading {stream.path}.")
                 continue

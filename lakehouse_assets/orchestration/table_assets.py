@@ -21,6 +21,7 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything
+from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.lake.spans import rows_of, rows_of_days
 from lakehouse_assets.ml.lifecycle import score_with_champion, with_digest
 from lakehouse_assets.ml.spec import ModelSpec
@@ -34,6 +35,7 @@ from lakehouse_assets.quality.gold import TOTALS_ARE_KEPT, check_rule, check_tot
 
 SCORED = Check("model_has_champion", "The model that scores the rows has a champion.")
 MakeAsset: TypeAlias = Callable[[Callable[..., Any]], dg.AssetsDefinition]
+Results: TypeAlias = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,13 @@ def partitions_of(context: dg.AssetExecutionContext) -> list[date]:
 
 
 def table_asset(
-    table: Table, compute: Callable[..., Any], checks: Iterable[Check] = (), **attributes: Any
+    table: Table, compute: Callable[..., Results], checks: Iterable[Check] = (), **attributes: Any
 ) -> dg.AssetsDefinition:
-    """Make the asset of a table whose step needs the lake, with the declared and other checks."""
+    """Make the asset of a table without partitions, with its declared and other checks.
+
+    `compute` takes the context, the lake and the inputs, and yields the rows and the results of the
+    other checks.
+    """
     make: MakeAsset = dg.asset(
         **{
             **asset_attributes(table),
@@ -83,7 +89,22 @@ def table_asset(
             **attributes,
         }
     )
-    return make(retries_transient(compute))
+
+    @retries_transient
+    def build(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Results:
+        lake: Lake = context.resources.lake.open()
+        with lake.engine.scope():
+            yield from compute(context, lake, **inputs)
+            yield from check_results(table, check_declared(table, lake, Everything(), Everything()))
+
+    return make(build)
+
+
+def frame_of(lake: Lake, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """Return rows of a table as a frame."""
+    import pyarrow as pa
+
+    return lake.engine.from_arrow(pa.Table.from_pylist(rows, arrow_schema(table)))
 
 
 @accepting_beta()
@@ -123,9 +144,7 @@ def gold_asset(
     )
 
     @retries_transient
-    def build(
-        context: dg.AssetExecutionContext, **loaded: Any
-    ) -> Iterator[dg.Output[Any] | dg.AssetCheckResult]:
+    def build(context: dg.AssetExecutionContext, **loaded: DataFrame) -> Results:
         lake: Lake = context.resources.lake.open()
         loaded_at = clock.now()
         with lake.engine.scope():

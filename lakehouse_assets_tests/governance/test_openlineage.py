@@ -19,7 +19,7 @@ from referencing import Registry as Schemas
 from referencing import Resource
 
 from lakehouse_assets.catalog.registry import Column, Registry
-from lakehouse_assets.domains import DATASETS, MODELS, REGISTRY, STREAMS
+from lakehouse_assets.domains import MODELS, REGISTRY
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.governance.openlineage import (
     Data,
@@ -30,7 +30,7 @@ from lakehouse_assets.governance.openlineage import (
     post_events,
 )
 from lakehouse_assets.orchestration.instance import dagster_instance
-from lakehouse_assets.orchestration.openlineage import deliveries_of, send_new, steps_of
+from lakehouse_assets.orchestration.openlineage import send_new, steps_of
 from lakehouse_assets.storage.location import parse_location
 from lakehouse_assets_tests.airline.samples import REPOSITORY, SampleRun
 from lakehouse_assets_tests.lake.samples import table
@@ -142,11 +142,9 @@ def test_a_failed_step_and_a_lake_in_a_store(validator: Draft202012Validator) ->
 
 def test_what_the_sample_recorded(sample: SampleRun, validator: Draft202012Validator) -> None:
     lake = sample.house.lake
-    deliveries = deliveries_of((*DATASETS, *STREAMS))
     tables = {t.full_name for t in REGISTRY}
     with dagster_instance(sample.house.settings) as instance:
-        steps = [step for run in instance.get_runs()
-                 for step in steps_of(instance, run, tables, deliveries)]  # fmt: skip
+        steps = [s for run in instance.get_runs() for s in steps_of(instance, run, tables)]
     events = Events(REGISTRY, sample.house.settings.root)
     made = [event for step in steps for event in events.of(step)]
     assert faults(validator, made) == []
@@ -195,7 +193,7 @@ def test_a_lost_receiver_delays_events_and_loses_none() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
 
         def send() -> int:
-            return send_new(instance, SHOP, (), Path("/lake"), receiver)
+            return send_new(instance, SHOP, Path("/lake"), receiver)
 
         assert dg.materialize([sold], instance=instance).success
         assert not dg.materialize([bought], instance=instance, raise_on_error=False).success
