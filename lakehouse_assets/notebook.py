@@ -64,7 +64,7 @@ def _session(role: str) -> tuple[Sessions, Session]:
 @cache
 def sessions_at(root: str) -> Sessions:
     """Return the sessions on the lake of the settings, cached by the location of the lake."""
-    from lakehouse_assets.cli.report import open_sessions
+    from lakehouse_assets.cli.opening import open_sessions
     from lakehouse_assets.settings import load_settings
 
     return open_sessions(load_settings(), with_deliveries=True)

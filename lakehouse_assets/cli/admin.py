@@ -11,6 +11,7 @@ import typer
 from rich.table import Table as Grid
 from rich.text import Text
 
+from lakehouse_assets.cli.opening import load_settings, open_tracking
 from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError
 
@@ -28,7 +29,6 @@ def doctor(
     probe file. The exit code is 1 if a problem prevents runs.
     """
     from lakehouse_assets.cli.doctor import examine, fix_home, is_well
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     if fix and (done := fix_home(settings)):
@@ -54,7 +54,6 @@ def migrate() -> None:
     from lakehouse_assets.lake.format import FORMAT
     from lakehouse_assets.lake.format import migrate as migrate_lake
     from lakehouse_assets.orchestration.lake_resource import LakeResource
-    from lakehouse_assets.settings import load_settings
 
     lake = LakeResource.of(load_settings()).open(any_format=True)
     tables = migrate_lake(lake)
@@ -78,7 +77,6 @@ def selection(
     """
     from lakehouse_assets.orchestration.assembly import build_defs
     from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
-    from lakehouse_assets.settings import load_settings
 
     definitions = build_defs(load_settings())
     # Maintenance has no assets, and an empty selection would select everything.
@@ -95,13 +93,11 @@ def selection(
 
 def home() -> None:
     """Create the storage of Dagster (telemetry off) and MLflow, and print Dagster's home."""
-    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.orchestration.instance import dagster_instance
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     with dagster_instance(settings):
-        MlflowTracking.of(settings).experiment_id()
+        open_tracking(settings).experiment_id()
         print(settings.dagster_home)  # noqa: T201 - for scripts
 
 
@@ -115,11 +111,8 @@ def mlflow_uri(
     ] = None,
 ) -> None:
     """Print the address of MLflow's database, for `mlflow server`."""
-    from lakehouse_assets.ml.tracking import MlflowTracking
-    from lakehouse_assets.settings import load_settings
-
     settings = load_settings()
-    tracking = MlflowTracking.of(settings)
+    tracking = open_tracking(settings)
     tracking.bring_home()
     if page is None:
         print(settings.mlflow_uri)  # noqa: T201 - for scripts
@@ -135,10 +128,8 @@ def export_model(
 ) -> None:
     """Check a model's champion and export it to a folder for MLflow's model servers."""
     from lakehouse_assets.cli.models import spec_of
-    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.export import export
-    from lakehouse_assets.settings import load_settings
 
-    tracking = MlflowTracking.of(load_settings())
+    tracking = open_tracking()
     exported = export(spec_of(name), tracking, folder)
     print(f"{exported.model_uri} -> {folder}")  # noqa: T201 - for scripts

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.cli.report import no_lake
+from lakehouse_assets.cli.opening import no_lake
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.errors import LakehouseError, one_line
 from lakehouse_assets.lake.delta import check_declaration

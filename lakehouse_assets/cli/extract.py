@@ -11,6 +11,7 @@ from rich.progress import TimeElapsedColumn as Elapsed
 from rich.text import Text
 
 from lakehouse_assets import clock
+from lakehouse_assets.cli.opening import load_settings
 from lakehouse_assets.cli.terminal import Terminal
 from lakehouse_assets.text import counted
 
@@ -53,7 +54,6 @@ def extract(
     from lakehouse_assets.catalog.sources import source_of
     from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.ingest.landing import LandingZone
-    from lakehouse_assets.settings import load_settings
     from lakehouse_assets.sources.connection import Source
     from lakehouse_assets.sources.extraction import CopyRequest, ask
     from lakehouse_assets.sources.extraction import extract as copy

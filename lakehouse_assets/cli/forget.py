@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.run import end, watched
 from lakehouse_assets.cli.terminal import Yes, console
 
@@ -45,9 +46,8 @@ def forget(
     delivered files are not changed; the receipt lists them. Later loads need LAKEHOUSE_FORGET_KEY
     too.
     """
-    from lakehouse_assets.cli.report import open_lake, print_warnings
+    from lakehouse_assets.cli.report import print_warnings
     from lakehouse_assets.orchestration.forgetting import conclude, remove_records, request_of
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     lake = open_lake(settings)
@@ -60,7 +60,7 @@ def forget(
     runs = remove_records(settings, lake, request)
     summary = watched(settings, runs, "lakehouse forget") if runs else None
     if summary is not None:
-        print_warnings(console, summary.warnings)
+        print_warnings(summary.warnings)
         end(summary)
     _print_receipt(conclude(lake, request, now=purge), purge)
 

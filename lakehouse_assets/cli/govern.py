@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
 
+from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.terminal import AsJson, console
 from lakehouse_assets.errors import LakehouseError
 
@@ -96,10 +97,8 @@ def classify(
     numbers, bank accounts, payment cards, identity numbers, handles, addresses or coordinates, or
     if its name suggests personal data. The exit code is 1 if such a column declares no class.
     """
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.governance.classify import scan
-    from lakehouse_assets.settings import load_settings
 
     lake = open_lake(load_settings(), "duckdb")
     tables = [REGISTRY[name] for name in names] if names else [*REGISTRY]
@@ -149,14 +148,12 @@ def catalog(
     The folder opens from disk or from any web server, and its catalog.json holds the same data for
     programs. Personal data is masked. An earlier catalogue in the folder is replaced.
     """
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import DOMAINS, ROLES
     from lakehouse_assets.governance.catalog import Ages, describe
     from lakehouse_assets.governance.lineage import Lineage
     from lakehouse_assets.governance.site import write_catalog
     from lakehouse_assets.orchestration.freshness import windows_of
     from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     pages, lake = settings.pages.absolute(), open_lake(settings, "duckdb")

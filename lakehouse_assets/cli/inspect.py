@@ -16,6 +16,13 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from lakehouse_assets.cli.formats import Format
+from lakehouse_assets.cli.opening import (
+    deliveries_of,
+    load_settings,
+    no_lake,
+    open_lake,
+    open_sessions,
+)
 from lakehouse_assets.cli.terminal import AsJson, console, errors
 from lakehouse_assets.errors import LakehouseError
 
@@ -65,11 +72,9 @@ def sql(
     """
     from lakehouse_assets.catalog.access import access_of
     from lakehouse_assets.cli.formats import lines_of, rows_of, without_formulas
-    from lakehouse_assets.cli.report import deliveries_of, open_lake, open_sessions
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.query.audit import AuditFolder
     from lakehouse_assets.query.session import ask
-    from lakehouse_assets.settings import load_settings
 
     if safe_formulas and form != "csv":
         raise LakehouseError("--safe-formulas is for spreadsheets; add --format csv.")
@@ -181,11 +186,9 @@ def status(
     stream's topic, the command shows the next offset, the lag, the last event and the newest closed
     minute. It reads only logs, so it is quick for tables of any size.
     """
-    from lakehouse_assets.cli.report import no_lake
     from lakehouse_assets.cli.status import status as look
     from lakehouse_assets.cli.status import unread
     from lakehouse_assets.cli.stream_status import stream_status
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     found, streams = look(settings), stream_status(settings)

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table as Grid
 from typer.core import TyperGroup
 
+from lakehouse_assets.cli.opening import load_settings, open_lake, open_tracking
 from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 from lakehouse_assets.ml.evaluation import Evaluation, Training
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from lakehouse_assets.ml.decisions import Decision
     from lakehouse_assets.ml.spec import ModelSpec
-    from lakehouse_assets.ml.tracking import MlflowTracking
 
 
 def _declared(verb: str, names: str) -> type[TyperGroup]:
@@ -81,7 +81,7 @@ def list_models(as_json: AsJson = False) -> None:
     from lakehouse_assets.domains import MODELS
     from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 
-    tracking, found = _tracking(), {}
+    tracking, found = open_tracking(), {}
     for name in sorted(MODELS):
         versions = versions_of(tracking, name)
         decisions = decisions_of(versions)
@@ -99,7 +99,7 @@ def show(name: ModelName, as_json: AsJson = False) -> None:
     """Show the versions of a model with their metrics, and the decisions about them."""
     from lakehouse_assets.ml.decisions import PARTITION_TAG, aliases_of, decisions_of, versions_of
 
-    tracking, spec = _tracking(), spec_of(name)
+    tracking, spec = open_tracking(), spec_of(name)
     versions, aliases = versions_of(tracking, name), aliases_of(tracking, name)
     result = {
         "model": name,
@@ -148,17 +148,15 @@ def compare(
     from lakehouse_assets.ml.challenge import compare_versions
     from lakehouse_assets.ml.decisions import CHAMPION, aliases_of, versions_of
     from lakehouse_assets.ml.reproduce import fitted_rows
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
-    from lakehouse_assets.settings import load_settings
 
-    tracking, spec = _tracking(), spec_of(name)
+    tracking, spec = open_tracking(), spec_of(name)
     known = {int(found.version): found for found in versions_of(tracking, name)}
     other = aliases_of(tracking, name).get(CHAMPION) if other is None else other
     for number in (version, other):
         if number not in known:
             listed = ", ".join(map(str, known)) or "none"
             raise LakehouseError(f"The model {name} has no version {number}; it has {listed}.")
-    lake = LakeResource.of(load_settings()).open()
+    lake = open_lake(load_settings())
     with lake.engine.scope():
         rows = fitted_rows(MODEL_TABLES[name], lake, tracking, known[version])
     found = compare_versions(spec, tracking, known[version], known[int(other or 0)], rows)
@@ -192,7 +190,7 @@ def promote(
     from lakehouse_assets.ml.decisions import promote_by_hand
 
     spec_of(name)
-    _decided(promote_by_hand(_tracking(), name, version, getuser(), reason), as_json)
+    _decided(promote_by_hand(open_tracking(), name, version, getuser(), reason), as_json)
 
 
 @models.command()
@@ -201,7 +199,7 @@ def rollback(name: ModelName, reason: _Why, as_json: AsJson = False) -> None:
     from lakehouse_assets.ml.decisions import roll_back
 
     spec_of(name)
-    _decided(roll_back(_tracking(), name, getuser(), reason), as_json)
+    _decided(roll_back(open_tracking(), name, getuser(), reason), as_json)
 
 
 @models.command()
@@ -225,14 +223,12 @@ def reproduce(
     """
     from lakehouse_assets.domains import MODEL_TABLES
     from lakehouse_assets.ml.reproduce import reproduce as rebuild
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
-    from lakehouse_assets.settings import load_settings
 
     spec_of(name)
     rows = _rows_of_files(name, files) if files else None
-    lake = LakeResource.of(load_settings()).open()
+    lake = open_lake(load_settings())
     with lake.engine.scope():
-        result = rebuild(MODEL_TABLES[name], lake, _tracking(), version, rows)
+        result = rebuild(MODEL_TABLES[name], lake, open_tracking(), version, rows)
     _print(result, as_json)
     if not result["same"]:
         raise typer.Exit(1)
@@ -262,13 +258,6 @@ def _rows_of_files(name: str, files: list[str]) -> pa.Table:
     )
 
 
-def _tracking() -> MlflowTracking:
-    from lakehouse_assets.ml.tracking import MlflowTracking
-    from lakehouse_assets.settings import load_settings
-
-    return MlflowTracking.of(load_settings())
-
-
 def spec_of(name: str) -> ModelSpec:
     """Return a model's declaration.
 
@@ -288,14 +277,15 @@ def spec_of(name: str) -> ModelSpec:
 def _decided(decision: Decision, as_json: bool) -> None:
     """Copy a person's decision to the lake, and print it."""
     from lakehouse_assets.lake.commits import Commit
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
     from lakehouse_assets.orchestration.model_decisions import copy_decisions
     from lakehouse_assets.quality.tables import MODEL_DECISIONS
-    from lakehouse_assets.settings import load_settings
 
-    lake = LakeResource.of(load_settings()).open()
+    lake = open_lake(load_settings())
     copy_decisions(
-        lake, _tracking(), decision.model, Commit(decision.action, "/".join(MODEL_DECISIONS.key))
+        lake,
+        open_tracking(),
+        decision.model,
+        Commit(decision.action, "/".join(MODEL_DECISIONS.key)),
     )
     result = {
         "model": decision.model,
@@ -364,7 +354,7 @@ def _train(training: Training, arguments: dict[str, Any]) -> dict[str, Any]:
 
     spec, rows = training.spec, training.rows(arguments)
     title = title_of(spec, training.domain, arguments[training.arguments[0].name].name)
-    version, decision, metrics = train(spec, _tracking(), rows, title)
+    version, decision, metrics = train(spec, open_tracking(), rows, title)
     return {
         "model": spec.name,
         "version": version.model_version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakehouse_assets.cli.opening import load_settings
 from lakehouse_assets.cli.terminal import console
 
 
@@ -14,7 +15,6 @@ def openlineage() -> None:
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.orchestration.instance import dagster_instance
     from lakehouse_assets.orchestration.openlineage import receiver_of, send_new
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     with dagster_instance(settings) as instance:

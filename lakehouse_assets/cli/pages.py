@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse_assets.cli.opening import load_settings, no_lake, open_sessions, open_tracking
 from lakehouse_assets.cli.terminal import console
 from lakehouse_assets.errors import LakehouseError
 
@@ -32,18 +33,15 @@ def pages(
     The folder opens from disk or from any web server. An earlier version of it is replaced.
     """
     from lakehouse_assets.catalog.access import access_of
-    from lakehouse_assets.cli.report import no_lake, open_sessions
     from lakehouse_assets.domains import ROLES
-    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.orchestration.pages_asset import write_pages
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     folder = (to or settings.pages).absolute()
     if isinstance(settings.root, Path) and not settings.root.is_dir():
         raise LakehouseError(no_lake(settings))
     access = access_of(role, ROLES, "--as") if role else None
-    tracking = MlflowTracking.of(settings)
+    tracking = open_tracking(settings)
     site = write_pages(
         open_sessions(settings), folder, access, tracking=tracking, identifiers=identifiers
     )

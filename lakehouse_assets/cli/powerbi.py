@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from lakehouse_assets.cli.opening import load_settings
 from lakehouse_assets.cli.terminal import console
 
 
@@ -37,7 +38,6 @@ def powerbi(
     from lakehouse_assets.pages.own import OWN_PAGES
     from lakehouse_assets.powerbi.project import projects, write
     from lakehouse_assets.powerbi.sources import RowSource
-    from lakehouse_assets.settings import load_settings
 
     place = RowSource.of(source, at, load_settings().root)
     made = list(

@@ -6,75 +6,25 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table as Grid
 
 from lakehouse_assets.catalog.datasets import Dataset, quarantine_table
 from lakehouse_assets.catalog.registry import Table
+from lakehouse_assets.cli.terminal import console
 from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import DamagedTableError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.settings import Settings
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from lakehouse_assets.catalog.gold import Summary
     from lakehouse_assets.orchestration.run import FailedCheck
-    from lakehouse_assets.query.deliveries import Deliveries
-    from lakehouse_assets.query.session import Sessions
 
 
-def open_lake(settings: Settings, engine: str | None = None) -> Lake:
-    """Open the lake of the settings outside Dagster, on their engine or another."""
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
-
-    resource = LakeResource.of(settings)
-    return (resource if engine is None else resource.model_copy(update={"engine": engine})).open()
-
-
-def open_sessions(
-    settings: Settings, timeout: float | None = None, *, with_deliveries: bool = False
-) -> Sessions:
-    """Open SQL sessions on the lake of the settings, with their masks and audit log.
-
-    Args:
-        settings: Settings of the lakehouse.
-        timeout: Maximum seconds for a statement.
-        with_deliveries: Whether the owner may query delivered files too.
-    """
-    from lakehouse_assets.query.audit import AuditFolder
-    from lakehouse_assets.query.session import Sessions
-
-    return Sessions(
-        open_lake(settings, "duckdb"),
-        timeout,
-        settings.mask_key.get_secret_value() if settings.mask_key else None,
-        audit=AuditFolder(settings.audit).add,
-        deliveries=deliveries_of(settings) if with_deliveries else None,
-    )
-
-
-def deliveries_of(settings: Settings) -> Deliveries:
-    """Return the delivered files of the settings' landing zone."""
-    from lakehouse_assets.domains import DATASETS
-    from lakehouse_assets.orchestration.landing_resource import LandingResource
-    from lakehouse_assets.query.deliveries import Deliveries
-
-    return Deliveries(LandingResource.of(settings).open(), DATASETS)
-
-
-def no_lake(settings: Settings) -> str:
-    """Return the message for a lake that has no table yet."""
-    return (
-        f"There is no lake at {settings.root}; build one with `lakehouse run`, or set "
-        "LAKEHOUSE_ROOT to another location."
-    )
-
-
-def print_lake(console: Console, lake: Lake, seconds: Mapping[str, float]) -> None:
+def print_lake(lake: Lake, seconds: Mapping[str, float]) -> None:
     """Print every table: rows, rejected or quarantined rows, Delta version, seconds in this run."""
     grid = Grid(title="The lake", title_justify="left", header_style="bold")
     grid.add_column("table")
@@ -144,7 +94,7 @@ def _lost(lake: Lake, table: Table, lost_rows: Table, rows: int) -> int:
     return int(lake.engine.rows(frame.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
 
 
-def print_summaries(console: Console, lake: Lake) -> None:
+def print_summaries(lake: Lake) -> None:
     """Print the latest month of each table that declares a summary."""
     for gold in (gold for domain in DOMAINS for gold in domain.gold):
         partition = gold.table.partition
@@ -157,12 +107,10 @@ def print_summaries(console: Console, lake: Lake) -> None:
         month = max((month for month, rows in counts.items() if rows), default=None)
         if month is not None:
             latest = lake.read(gold.table).filter(F.col(partition.column) == F.lit(month))
-            _print_summary(console, gold.summary, month, lake.engine.rows(latest))
+            _print_summary(gold.summary, month, lake.engine.rows(latest))
 
 
-def _print_summary(
-    console: Console, summary: Summary, month: date, rows: list[dict[str, Any]]
-) -> None:
+def _print_summary(summary: Summary, month: date, rows: list[dict[str, Any]]) -> None:
     rows.sort(key=lambda row: (row[summary.sorted_by] is None, row[summary.sorted_by]))
     grid = Grid(
         title=f"{summary.title}, end of {month:%B %Y}", title_justify="left", header_style="bold"
@@ -183,7 +131,7 @@ def _print_summary(
         console.print(f"{row[name]}: {row[text]}", highlight=False)
 
 
-def print_warnings(console: Console, warnings: Sequence[FailedCheck]) -> None:
+def print_warnings(warnings: Sequence[FailedCheck]) -> None:
     """Print the warnings of checks, one line per check."""
     found: dict[tuple[str, str], list[FailedCheck]] = {}
     for warning in warnings:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table as Grid
 
+from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.terminal import Yes, console
 
 _MOST = 20
@@ -26,13 +27,11 @@ def restore(
     table's own step computes it again. Dagster records the change, so that automation rebuilds the
     downstream tables.
     """
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.lake.restore import plan_restoration
     from lakehouse_assets.lake.restore import restore as restore_version
     from lakehouse_assets.orchestration.instance import dagster_instance
     from lakehouse_assets.orchestration.restored import report_restored
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     lake, table = open_lake(settings), REGISTRY[name]

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.terminal import console, errors
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.text import counted
@@ -36,10 +37,9 @@ def run() -> None:
     and tracks models in LAKEHOUSE_MLFLOW_URI. Running it again gives the same tables.
     """
     started = time.monotonic()
-    from lakehouse_assets.cli.report import open_lake, print_lake, print_summaries, print_warnings
+    from lakehouse_assets.cli.report import print_lake, print_summaries, print_warnings
     from lakehouse_assets.orchestration.lake_resource import LakeResource
     from lakehouse_assets.orchestration.planning import plan
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     LakeResource.of(settings).check_reads_files()
@@ -48,12 +48,12 @@ def run() -> None:
     summary.errors += planned.refused
     lake = open_lake(settings)
     try:
-        print_lake(console, lake, summary.seconds)
-        print_summaries(console, lake)
+        print_lake(lake, summary.seconds)
+        print_summaries(lake)
     except LakehouseError as error:
         # A table that cannot be shown must not hide earlier errors.
         summary.errors.append(str(error))
-    print_warnings(console, summary.warnings)
+    print_warnings(summary.warnings)
     for line in summary.errors:
         errors.print(f"Error: {line}", style="red")
     console.print(
@@ -128,7 +128,6 @@ def backfill(
     """
     from lakehouse_assets.cli.report import print_warnings
     from lakehouse_assets.orchestration.backfill import Months, plan_backfill
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     wanted = Months.parse(months)
@@ -137,7 +136,7 @@ def backfill(
         console.print(f"Runs finished before: {planned.done}; --restart repeats them.")
     summary = watched(settings, planned.runs, "lakehouse backfill", planned.note)
     summary.errors += planned.refused
-    print_warnings(console, summary.warnings)
+    print_warnings(summary.warnings)
     end(summary)
     planned.progress.forget()
     _mention_later_months(settings, domain, wanted.last)
@@ -160,10 +159,9 @@ def replay(
     included, and downstream tables are rebuilt.
     """
     from lakehouse_assets.catalog.datasets import dataset_named, quarantine_table
-    from lakehouse_assets.cli.report import count_quarantined, open_lake, print_warnings
+    from lakehouse_assets.cli.report import count_quarantined, print_warnings
     from lakehouse_assets.domains import DATASETS
     from lakehouse_assets.orchestration.backfill import loaded_partitions, plan_replay
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     found = dataset_named(DATASETS, dataset)
@@ -179,7 +177,7 @@ def replay(
     partitions = loaded_partitions(lake, found, chosen)
     before = count_quarantined(lake, found, chosen)
     summary = watched(settings, plan_replay(found, partitions), "lakehouse replay")
-    print_warnings(console, summary.warnings)
+    print_warnings(summary.warnings)
     after = count_quarantined(lake, found, chosen)
     where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
     console.print(
@@ -228,7 +226,6 @@ def land(
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.orchestration.planning import no_partition
     from lakehouse_assets.project import project_folder
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     found, delivered_on = dataset_named(DATASETS, dataset), _date(day)

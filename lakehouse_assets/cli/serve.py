@@ -11,6 +11,7 @@ import typer
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.cli.models import spec_of
+from lakehouse_assets.cli.opening import load_settings, open_lake, open_sessions, open_tracking
 from lakehouse_assets.cli.terminal import ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError
 
@@ -59,16 +60,14 @@ def model(
     `POST /invocations` accepts MLflow's request formats and Azure ML's `input_data`, and returns
     the same scores as the batch tables. Clients send `Authorization: Bearer <token>`.
     """
-    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.server import serve as run
     from lakehouse_assets.serving.tokens import Tokens
-    from lakehouse_assets.settings import load_settings
 
     spec, settings = spec_of(name), load_settings()
     given = settings.serving_token
     run(
         spec,
-        MlflowTracking.of(settings),
+        open_tracking(settings),
         Tokens(given.get_secret_value() if given else None, token_file),
         host=host,
         port=port,
@@ -92,12 +91,10 @@ def catalog(
     and read the files with their own storage rights: roles do not apply. Clients send
     `Authorization: Bearer <token>`.
     """
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.governance.unity import CATALOG, build_app
     from lakehouse_assets.listening import listen, shown
     from lakehouse_assets.serving.server import run_app
     from lakehouse_assets.serving.tokens import Tokens
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     given = settings.serving_token
@@ -125,13 +122,11 @@ def sql(
     LAKEHOUSE_SQL_USERS lists the users (`lakehouse serve user` creates them), and the role of a
     user decides what they may read. Nobody can write.
     """
-    from lakehouse_assets.cli.report import open_sessions
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.server import serve as run
     from lakehouse_assets.endpoint.server import tls_of
     from lakehouse_assets.endpoint.session import Limits
     from lakehouse_assets.query.users import Users
-    from lakehouse_assets.settings import load_settings
 
     _check_pair(certificate, key)
     settings = load_settings()
@@ -163,11 +158,9 @@ def flight(
     ADBC, Polars, pandas and other Arrow clients read millions of rows a second. Users, roles and
     allowed statements are the same as for `lakehouse serve sql`.
     """
-    from lakehouse_assets.cli.report import open_sessions
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.flight import serve_flight
     from lakehouse_assets.query.users import Users
-    from lakehouse_assets.settings import load_settings
 
     _check_pair(certificate, key)
     settings = load_settings()
@@ -212,15 +205,13 @@ def databricks(
     """
     from databricks.sdk import WorkspaceClient
 
-    from lakehouse_assets.ml.tracking import MlflowTracking
     from lakehouse_assets.serving.databricks import point_endpoint, register_exported
     from lakehouse_assets.serving.export import export
-    from lakehouse_assets.settings import load_settings
 
     spec = spec_of(name)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "served")
-        exported = export(spec, MlflowTracking.of(load_settings()), folder)
+        exported = export(spec, open_tracking(), folder)
         version = register_exported(folder, to)
     point_endpoint(WorkspaceClient(), endpoint, to, version)
     console.print(

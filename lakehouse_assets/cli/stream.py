@@ -82,7 +82,7 @@ def stream(
     changed days to Dagster at most once a minute. Ctrl-C or SIGTERM stops it after the current
     commit. A stream has one reader; a second one is refused.
     """
-    from lakehouse_assets.cli.report import open_lake
+    from lakehouse_assets.cli.opening import open_lake
     from lakehouse_assets.orchestration.live_streams import LiveStreams
     from lakehouse_assets.orchestration.signals import StopRequest, setting_on_signals
     from lakehouse_assets.settings import load_settings

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse_assets.cli.opening import load_settings, no_lake, open_lake
 from lakehouse_assets.cli.terminal import console
 
 views = typer.Typer()
@@ -30,11 +31,9 @@ def write(
     """
     if context.invoked_subcommand:
         return
-    from lakehouse_assets.cli.report import no_lake, open_lake
     from lakehouse_assets.domains import REGISTRY
     from lakehouse_assets.errors import LakehouseError
     from lakehouse_assets.query.views_file import write_views
-    from lakehouse_assets.settings import load_settings
 
     settings = load_settings()
     lake = open_lake(settings, "duckdb")
@@ -70,9 +69,7 @@ def create(
 
     A view returns what the reader's own role may read.
     """
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.query.user_views import SCHEMA, create_view
-    from lakehouse_assets.settings import load_settings
 
     create_view(open_lake(load_settings(), "duckdb"), name, text, replace=replace)
     console.print(f"Created {SCHEMA}.{name}.")
@@ -81,9 +78,7 @@ def create(
 @views.command("list")
 def list_them() -> None:
     """List the saved views."""
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.query.user_views import SCHEMA, read_views
-    from lakehouse_assets.settings import load_settings
 
     for name, text in read_views(open_lake(load_settings(), "duckdb")).items():
         console.print(f"{SCHEMA}.{name}: {text}", soft_wrap=True, markup=False, highlight=False)
@@ -92,9 +87,7 @@ def list_them() -> None:
 @views.command()
 def drop(name: Annotated[str, typer.Argument(help="Name of the view.")]) -> None:
     """Drop a saved view; tables are not changed."""
-    from lakehouse_assets.cli.report import open_lake
     from lakehouse_assets.query.user_views import SCHEMA, drop_view
-    from lakehouse_assets.settings import load_settings
 
     readers = drop_view(open_lake(load_settings(), "duckdb"), name)
     console.print(f"Dropped {SCHEMA}.{name}.")

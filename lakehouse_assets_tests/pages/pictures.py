@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lakehouse_assets.cli.report import open_lake
+from lakehouse_assets.cli.opening import open_lake
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.pages_asset import write_pages
 from lakehouse_assets.query.session import Sessions

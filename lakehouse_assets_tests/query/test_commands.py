@@ -13,7 +13,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from lakehouse_assets.cli.report import deliveries_of
+from lakehouse_assets.cli.opening import deliveries_of
 from lakehouse_assets.domains import ROLES
 from lakehouse_assets.domains.airline.gold.value import CUSTOMER_SPEND, FACT_FLIGHTS
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
