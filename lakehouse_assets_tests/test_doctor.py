@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from deltalake import write_deltalake
 
 from lakehouse_assets.cli import doctor
-from lakehouse_assets.cli.doctor import Finding, examine, is_well
+from lakehouse_assets.cli.doctor import Result, examine, is_well
 from lakehouse_assets.cli.status import status
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
@@ -69,14 +69,14 @@ def test_what_is_wrong_is_said_with_its_remedy(house: House) -> None:
 
 
 def test_a_check_that_breaks_off_does_not_take_the_others_with_it(house: House) -> None:
-    def breaks(_settings: object) -> list[Finding]:
+    def breaks(_settings: object) -> list[Result]:
         raise ValueError("T0pSecret")
 
-    def refuses(_settings: object) -> list[Finding]:
+    def refuses(_settings: object) -> list[Result]:
         raise LakehouseError("Do this; it helps.")
 
-    def passes(_settings: object) -> list[Finding]:
-        return [Finding("c", "x", "warning", "fine")]
+    def passes(_settings: object) -> list[Result]:
+        return [("x", "warning", "fine")]
 
     found = examine(house.settings, {"a": breaks, "b": refuses, "c": passes})
     assert [(f.area, f.state) for f in found] == [

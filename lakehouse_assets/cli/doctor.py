@@ -1,6 +1,6 @@
 """`lakehouse doctor`: finds problems and says how to fix them.
 
-To add a check, write a function that takes the settings and yields findings, and add it to
+To add a check, write a function that takes the settings and yields results, and add it to
 `CHECKS`. It should raise only `LakehouseError`; any other exception is reported as a broken check.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import unquote
 
 from lakehouse_assets.catalog.registry import Table
@@ -26,13 +26,15 @@ from lakehouse_assets.lake.log import of_each, open_table
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.project import project_folder
 from lakehouse_assets.settings import Settings, unknown_variables
+from lakehouse_assets.storage.identity import Identity
+from lakehouse_assets.storage.location import Location
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _PYTHONS = ("3.11", "3.12")
-# Packages that must have the same version: the others were built for the first.
-_SAME_VERSION = {"duckdb": ("duckdb-extensions", "duckdb-extension-delta")}
+# Packages that were built for one version of duckdb.
+_EXTENSIONS = ("duckdb-extensions", "duckdb-extension-delta")
 
 State: TypeAlias = Literal["ok", "warning", "error", "skipped"]
 
@@ -57,55 +59,55 @@ class Finding:
     milliseconds: int = 0
 
 
-Check: TypeAlias = Callable[[Settings], Iterable[Finding]]
+# The step, its state, what was found, and the milliseconds that it took if that has a meaning.
+Result: TypeAlias = tuple[str, State, str] | tuple[str, State, str, int]
+Check: TypeAlias = Callable[[Settings], Iterable[Result]]
 
 
-def check_lake(settings: Settings) -> Iterator[Finding]:
+def check_lake(settings: Settings) -> Iterator[Result]:
     """Test the lake, which must be readable and writable."""
-    yield from _probed("lake", settings.root, settings.identity, writes=True)
+    yield from _probed(settings.root, settings.identity, writes=True)
 
 
-def check_landing(settings: Settings) -> Iterator[Finding]:
+def check_landing(settings: Settings) -> Iterator[Result]:
     """Test the landing zone, which runs only read."""
-    yield from _probed("landing", settings.landing, settings.zone_identity, writes=False)
+    yield from _probed(settings.landing, settings.zone_identity, writes=False)
 
 
-def check_artifacts(settings: Settings) -> Iterator[Finding]:
+def check_artifacts(settings: Settings) -> Iterator[Result]:
     """Test the location of MLflow's artefacts, if one is set."""
     if settings.mlflow_artifacts is not None:
-        yield from _probed("models", settings.mlflow_artifacts, settings.identity, writes=True)
+        yield from _probed(settings.mlflow_artifacts, settings.identity, writes=True)
 
 
-def check_versions(_settings: Settings) -> Iterator[Finding]:
+def check_versions(_settings: Settings) -> Iterator[Result]:
     """Check the version of Python, and the packages whose versions must match."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python in _PYTHONS:
-        yield Finding("versions", "python", "ok", f"Python {python}.")
+        yield "python", "ok", f"Python {python}."
     else:
-        yield Finding(
-            "versions", "python", "warning",
+        text = (
             f"Python {python} is not a tested version ({', '.join(_PYTHONS)}); rebuild the "
-            "environment with `make setup`.",
-        )  # fmt: skip
-    for first, others in _SAME_VERSION.items():
-        wanted = _installed(first)
-        if wanted is None:
-            yield Finding("versions", first, "error", f"{first} is missing; run `make setup`.")
-            continue
-        different = [
-            f"{n} {_installed(n) or '(missing)'}" for n in others if _installed(n) != wanted
-        ]
-        if different:
-            text = (
-                f"{first} is {wanted}, but {', '.join(different)}; the versions must be the same, "
-                "so install them with PIP_CONSTRAINT=constraints.txt."
-            )
-            yield Finding("versions", first, "error", text)
-        else:
-            yield Finding("versions", first, "ok", f"{first} {wanted} and its extensions.")
+            "environment with `make setup`."
+        )
+        yield "python", "warning", text
+    wanted = _installed("duckdb")
+    different = [
+        f"{n} {_installed(n) or '(missing)'}" for n in _EXTENSIONS if _installed(n) != wanted
+    ]
+    if wanted is None:
+        yield "duckdb", "error", "duckdb is missing; run `make setup`."
+    elif different:
+        text = (
+            f"duckdb is {wanted}, but {', '.join(different)}; the versions must be the same, so "
+            "install them with PIP_CONSTRAINT=constraints.txt."
+        )
+        yield "duckdb", "error", text
+    else:
+        yield "duckdb", "ok", f"duckdb {wanted} and its extensions."
 
 
-def check_home(settings: Settings) -> Iterator[Finding]:
+def check_home(settings: Settings) -> Iterator[Result]:
     """Test Dagster's home and check its settings."""
     home = settings.dagster_home
     try:
@@ -113,14 +115,14 @@ def check_home(settings: Settings) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=home) as probe:
             probe.write(b"\0" * 4096)
     except OSError as error:
-        yield Finding(
-            "dagster", "home", "error",
+        text = (
             f"{home} is not writable ({error.strerror}); check its permissions and free space, or "
-            "set LAKEHOUSE_DAGSTER_HOME.",
-        )  # fmt: skip
+            "set LAKEHOUSE_DAGSTER_HOME."
+        )
+        yield "home", "error", text
         return
-    yield Finding("dagster", "home", "ok", f"{home} is writable.")
-    yield _home_settings(home)
+    yield "home", "ok", f"{home} is writable."
+    yield "settings", *_home_settings(home)
 
 
 def fix_home(settings: Settings) -> str | None:
@@ -145,7 +147,7 @@ def fix_home(settings: Settings) -> str | None:
     return None if copy is None else f"Updated {config}; {copy.name} is the old file."
 
 
-def _home_settings(home: Path) -> Finding:
+def _home_settings(home: Path) -> tuple[State, str]:
     """Check that `dagster.yaml` lets one writer per table run and keeps history in the home."""
     import yaml
 
@@ -153,32 +155,29 @@ def _home_settings(home: Path) -> Finding:
 
     config = home / "dagster.yaml"
     if not config.is_file():
-        return Finding("dagster", "settings", "ok", "The first run creates dagster.yaml.")
+        return "ok", "The first run creates dagster.yaml."
     try:
         text = config.read_text(encoding="utf-8")
         found = yaml.safe_load(text) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
-        return Finding(
-            "dagster", "settings", "error",
+        return "error", (
             f"{config} cannot be read ({one_line(error)}); correct it, or move it away so that the "
-            "next run creates it.",
-        )  # fmt: skip
+            "next run creates it."
+        )
     if names_former_classes(text):
-        return Finding(
-            "dagster", "settings", "error",
+        return "error", (
             f"{config} names classes of an earlier version; `lakehouse doctor --fix` updates it "
-            "and keeps a copy.",
-        )  # fmt: skip
+            "and keeps a copy."
+        )
     try:
         limit = found["concurrency"]["pools"]["default_limit"]
     except (KeyError, TypeError):
         limit = None
     if limit not in {None, 1}:
-        return Finding(
-            "dagster", "settings", "warning",
+        return "warning", (
             f"{config} sets concurrency.pools.default_limit to {limit}, so writers of one table "
-            "may conflict and retry; set it to 1.",
-        )  # fmt: skip
+            "may conflict and retry; set it to 1."
+        )
     elsewhere = [
         folder
         for storage in found.values()
@@ -187,34 +186,30 @@ def _home_settings(home: Path) -> Finding:
         and not Path(folder).is_relative_to(home)
     ]  # fmt: skip
     if elsewhere:
-        return Finding(
-            "dagster", "settings", "warning",
+        return "warning", (
             f"{config} keeps history in {' and '.join(elsewhere)}, outside this home, perhaps "
-            "because the project was copied; remove base_dir to keep it here.",
-        )  # fmt: skip
+            "because the project was copied; remove base_dir to keep it here."
+        )
     if missing := missing_settings(found):
-        return Finding(
-            "dagster", "settings", "warning",
+        return "warning", (
             f"{config} lacks the settings {', '.join(missing)} of this version; `lakehouse doctor "
-            "--fix` adds them and keeps a copy.",
-        )  # fmt: skip
-    return Finding("dagster", "settings", "ok", "Writers of a table run one at a time.")
+            "--fix` adds them and keeps a copy."
+        )
+    return "ok", "Writers of a table run one at a time."
 
 
-def check_settings(_settings: Settings) -> Iterator[Finding]:
+def check_settings(_settings: Settings) -> Iterator[Result]:
     """Report the variables that look like settings but are not."""
     unknown = unknown_variables()
     for name in unknown:
         text = f"{name} is not a setting and has no effect; correct its name or remove it."
-        yield Finding("settings", name, "warning", text)
+        yield name, "warning", text
     if not unknown:
         folder = project_folder()
-        yield Finding(
-            "settings", "project", "ok", f"Settings and relative paths belong to {folder}."
-        )
+        yield "project", "ok", f"Settings and relative paths belong to {folder}."
 
 
-def check_tables(settings: Settings) -> Iterator[Finding]:
+def check_tables(settings: Settings) -> Iterator[Result]:
     """Compare each table with its declaration and, in a local lake, its log with its files."""
     root = LakeRoot(settings.root, settings.identity)
     # Names of tables by their problem; one cause, such as a login, may affect them all.
@@ -224,35 +219,35 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
     except LakehouseError as error:
         problems[str(error)] = ["format"]
 
-    def look(table: Table) -> Finding | None:
+    def look(table: Table) -> str | None:
+        """Return a table's problem; empty text if it has none, None if there is no table."""
         try:
             found = open_table(root.table(table))
             if found is None:
                 return None
             check_declaration(table, found)
         except LakehouseError as error:
-            return Finding("tables", table.name, "error", str(error))
+            return str(error)
         broken = _broken_files(found, settings.root) if isinstance(settings.root, Path) else []
         if not broken:
-            return Finding("tables", table.name, "ok", "")
-        return Finding(
-            "tables", table.name, "error",
+            return ""
+        return (
             f"Table {table.name} has lost files ({len(broken)}), such as {broken[0]}, which is "
             "missing or truncated; restore them from a backup, or move the table's folder away and "
-            "rebuild the table with `lakehouse run`.",
-        )  # fmt: skip
+            "rebuild the table with `lakehouse run`."
+        )
 
     began = time.monotonic()
-    looked = [finding for finding in of_each(look, REGISTRY) if finding is not None]
-    for finding in looked:
-        if finding.state != "ok":
-            problems.setdefault(finding.text, []).append(finding.check)
+    looked = of_each(look, REGISTRY)
+    for table, problem in zip(REGISTRY, looked, strict=True):
+        if problem:
+            problems.setdefault(problem, []).append(table.name)
     for text, names in problems.items():
         others = f" and {len(names) - 1} more" * (len(names) > 1)
-        yield Finding("tables", f"{names[0]}{others}", "error", text)
-    whole = sum(finding.state == "ok" for finding in looked)
-    text = f"{whole} tables match their declarations." if looked else no_lake(settings)
-    yield Finding("tables", "all", "ok", text, _since(began))
+        yield f"{names[0]}{others}", "error", text
+    none = all(problem is None for problem in looked)
+    text = no_lake(settings) if none else f"{looked.count('')} tables match their declarations."
+    yield "all", "ok", text, _since(began)
 
 
 def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
@@ -268,7 +263,7 @@ def _broken_files(found: DeltaTable, root: Path) -> list[Path]:
     ]
 
 
-def check_sources(_settings: Settings) -> Iterator[Finding]:
+def check_sources(_settings: Settings) -> Iterator[Result]:
     """Look up the tables of each source that has an address; nothing is counted or copied."""
     from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.sources.connection import Source, is_configured, variable_of
@@ -278,7 +273,7 @@ def check_sources(_settings: Settings) -> Iterator[Finding]:
         check = f"{declared.source}.{declared.table}"
         if not is_configured(declared.source):
             text = f"{variable_of(declared.source)} is not set; deliveries come as files."
-            yield Finding("sources", check, "skipped", text)
+            yield check, "skipped", text
             continue
         began = time.monotonic()
         try:
@@ -286,14 +281,14 @@ def check_sources(_settings: Settings) -> Iterator[Finding]:
             with source.connected() as connection:
                 found = look_up(connection, source, declared, {}, Window(), counted=False)
         except LakehouseError as error:
-            yield Finding("sources", check, "error", str(error), _since(began))
+            yield check, "error", str(error), _since(began)
             continue
         state: State = "warning" if found.findings else "ok"
         text = " ".join([f"{found.database} answers.", *found.findings])
-        yield Finding("sources", check, state, text, _since(began))
+        yield check, state, text, _since(began)
 
 
-def check_streams(settings: Settings) -> Iterator[Finding]:
+def check_streams(settings: Settings) -> Iterator[Result]:
     """Look for the topic of each stream that has an address or a folder; nothing is read."""
     from contextlib import closing
 
@@ -309,16 +304,16 @@ def check_streams(settings: Settings) -> Iterator[Finding]:
             if source is None:
                 variable = variable_of(stream.source)
                 text = f"{variable} is not set, and the landing zone has no such folder."
-                yield Finding("streams", stream.path, "skipped", text)
+                yield stream.path, "skipped", text
                 continue
             with closing(source):
                 found = positions_of(stream, source, root)
         except LakehouseError as error:
-            yield Finding("streams", stream.path, "error", str(error), _since(began))
+            yield stream.path, "error", str(error), _since(began)
             continue
         left = sum(position.lag for position in found)
         text = f"The topic {stream.topic} answers; new messages: {left:,}."
-        yield Finding("streams", stream.path, "ok", text, _since(began))
+        yield stream.path, "ok", text, _since(began)
 
 
 def _since(began: float) -> int:
@@ -343,20 +338,13 @@ def examine(settings: Settings, checks: dict[str, Check] | None = None) -> list[
     findings: list[Finding] = []
     for area, check in (CHECKS if checks is None else checks).items():
         try:
-            findings += check(settings)
+            findings += (Finding(area, *found) for found in check(settings))
         except LakehouseError as error:
             findings.append(Finding(area, "check", "error", str(error)))
         except Exception as error:  # noqa: BLE001 - the others still run
             # Its text may contain an address with a password.
-            kind = type(error).__name__
-            findings.append(
-                Finding(
-                    area,
-                    "check",
-                    "error",
-                    f"The check failed unexpectedly ({kind}); please report it.",
-                )
-            )
+            text = f"The check failed unexpectedly ({type(error).__name__}); please report it."
+            findings.append(Finding(area, "check", "error", text))
     return findings
 
 
@@ -372,10 +360,9 @@ def is_well(findings: Iterable[Finding]) -> bool:
     return all(finding.state != "error" for finding in findings)
 
 
-def _probed(area: str, location: Any, identity: Any, *, writes: bool) -> Iterator[Finding]:
+def _probed(location: Location, identity: Identity, *, writes: bool) -> Iterator[Result]:
     from lakehouse_assets.storage.probe import probe
 
     states: dict[bool | None, State] = {True: "ok", False: "error", None: "skipped"}
     for step in probe(location, identity, writes=writes):
-        milliseconds = round(step.seconds * 1000)
-        yield Finding(area, step.name, states[step.passed], step.text, milliseconds)
+        yield step.name, states[step.passed], step.text, round(step.seconds * 1000)

@@ -135,7 +135,6 @@ def plan_backfill(
     months_per_run: int = MONTHS_PER_RUN,
     *,
     restart: bool = False,
-    datasets: Iterable[Dataset] = DATASETS,
 ) -> Backfill:
     """Plan the runs for a domain's delivered partitions in a range of months.
 
@@ -145,14 +144,13 @@ def plan_backfill(
         months: The range.
         months_per_run: Most consecutive months in one run, which bounds its memory.
         restart: Whether to repeat what an interrupted backfill finished.
-        datasets: Datasets that the zone may hold.
 
     Raises:
         LakehouseError: there is no such domain, or nothing was delivered in the range.
     """
-    mine = [dataset for dataset in datasets if dataset.domain == domain]
+    mine = [dataset for dataset in DATASETS if dataset.domain == domain]
     if not mine:
-        known = sorted({dataset.domain for dataset in datasets})
+        known = sorted({dataset.domain for dataset in DATASETS})
         raise LakehouseError(f"There is no domain {domain!r}; use one of {', '.join(known)}.")
     files, refused = delivered(settings, mine, months.first, following(months.last, "month"))
     planned = of_domain(domain, files, months_per_run)
@@ -180,12 +178,12 @@ def plan_replay(dataset: Dataset, partitions: Iterable[date]) -> list[PlannedRun
     """
     silver = tuple(f"{dataset.domain}.{name}" for name in dataset.loaded_tables[2:])
     days = sorted(partitions)
-    job = job_that_loads(dataset)
-    runs = [PlannedRun(job, day.isoformat(), day.isoformat(), tables=silver) for day in days]
-    for month in sorted({day.replace(day=1) for day in days}):
-        monthly = job_name(dataset.domain, MONTHLY)
-        runs.append(PlannedRun(monthly, month.isoformat(), month.isoformat()))
-    return [*runs, PlannedRun(QUALITY)]
+    monthly = job_name(dataset.domain, MONTHLY)
+    return [
+        *(PlannedRun.over(job_that_loads(dataset), [day], silver) for day in days),
+        *(PlannedRun.over(monthly, [month]) for month in sorted({d.replace(day=1) for d in days})),
+        PlannedRun(QUALITY),
+    ]
 
 
 def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> list[date]:
@@ -217,11 +215,9 @@ def loaded_partitions(lake: Lake, dataset: Dataset, days: Iterable[date]) -> lis
     return sorted({partitions[day] for day in days})
 
 
-def months_after(
-    settings: Settings, domain: str, last: date, datasets: Iterable[Dataset] = DATASETS
-) -> Months | None:
+def months_after(settings: Settings, domain: str, last: date) -> Months | None:
     """Return the delivered months after a month, given as its first day; None if there are none."""
-    mine = [dataset for dataset in datasets if dataset.domain == domain]
+    mine = [dataset for dataset in DATASETS if dataset.domain == domain]
     files, _ = delivered(settings, mine, following(last, "month"))
     found = {file.delivered_on.replace(day=1) for _, file in files}
     return Months(min(found), max(found)) if found else None

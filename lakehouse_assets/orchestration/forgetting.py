@@ -29,7 +29,7 @@ from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.clock import following
 from lakehouse_assets.code_version import code_version
 from lakehouse_assets.domains import DOMAINS
-from lakehouse_assets.engine import Col, DataFrame, F
+from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 from lakehouse_assets.ingest.removal import (
@@ -102,22 +102,12 @@ class Request:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Every table that may hold their records, from bronze on."""
-        loaded = [
-            table
-            for dataset in self.domain.datasets
-            if dataset.name in self.subject.identified_by
-            for table in dataset_tables(dataset)
-        ]
-        return (*loaded, *self.built)
+        return (*(t for held in self.held for t in dataset_tables(held.dataset)), *self.built)
 
     @property
     def built(self) -> tuple[Table, ...]:
         """The tables that are built from their rows in silver."""
-        silver = [
-            silver_table(dataset)
-            for dataset in self.domain.datasets
-            if dataset.name in self.subject.identified_by
-        ]
+        silver = [silver_table(held.dataset) for held in self.held]
         return tuple(sorted(built_from(silver, [self.domain]), key=lambda table: table.key))
 
 
@@ -163,13 +153,14 @@ def request_of(
         if former
         else Receipt(kind.name, digest, digests.check, reason, clock.now().isoformat())
     )
-    datasets = [d for d in found.datasets if d.name in subject.identified_by]
-    fields = {d.name: subject.identified_by[d.name] for d in datasets}
     keys: dict[str, set[str]] = {}
     held = []
     with lake.engine.scope():
-        for dataset in datasets:
-            removal = Removal({kind: fields[dataset.name]}, digests, frozenset({digest}))
+        for dataset in found.datasets:
+            if dataset.name not in subject.identified_by:
+                continue
+            fields = {kind: subject.identified_by[dataset.name]}
+            removal = Removal(fields, digests, frozenset({digest}))
             held.append(_held(lake, dataset, subject, identifier, removal))
             for row in _silver_rows(lake, dataset, subject, identifier):
                 for key, value in row.items():
@@ -359,20 +350,17 @@ def _remove(lake: Lake, request: Request, held: Held) -> None:
             "raw_text": F.lit(None).cast("string"),
             "reason": F.lit(REMOVED),
         }
-        removed = _with(mine, given).select(*rejects.column_names)
+        removed = mine.withColumns(given).select(*rejects.column_names)
         known = texts.filter(F.col("reason") == F.lit(REMOVED)).select(
             F.col("_source_file").alias("known_file"), F.col("line_number").alias("known_line")
         )
         same = (F.col("_source_file") == F.col("known_file")) & (
             F.col("line_number") == F.col("known_line")
         )
-        cleared = _with(
-            texts,
-            {
-                "raw_text": F.when(~is_named, F.col("raw_text")),
-                "reason": F.when(is_named, F.lit(REMOVED)).otherwise(F.col("reason")),
-            },
-        )
+        cleared = texts.withColumns({
+            "raw_text": F.when(~is_named, F.col("raw_text")),
+            "reason": F.when(is_named, F.lit(REMOVED)).otherwise(F.col("reason")),
+        })  # fmt: skip
         kept = lake.engine.checkpoint(stored.filter(~is_mine))
         both = lake.engine.union(
             [
@@ -384,27 +372,20 @@ def _remove(lake: Lake, request: Request, held: Held) -> None:
         lake.write(rows, kept, window, commit(rows))
 
 
-def _with(frame: DataFrame, columns: Mapping[str, Col]) -> DataFrame:
-    for name, column in columns.items():
-        frame = frame.withColumn(name, column)
-    return frame
-
-
 def _runs(lake: Lake, request: Request) -> list[PlannedRun]:
     """Plan the runs that rebuild the tables after bronze, oldest first."""
-    after = request.built
-    daily = [t.full_name for t in after if t.partition and t.partition.grain == "day"]
-    monthly = [t.full_name for t in after if t.partition and t.partition.grain == "month"]
+    daily, monthly = (
+        [t.full_name for t in request.built if t.partition and t.partition.grain == grain]
+        for grain in ("day", "month")
+    )
     touched = [(day, held.dataset) for held in request.held for day in held.partitions]
     domain, runs = request.domain.name, []
     for day, dataset in sorted(touched, key=lambda item: (item[0], item[1].name)):
         silver = [table.full_name for table in (silver_table(dataset), quarantine_table(dataset))]
-        key = day.isoformat()
-        runs.append(PlannedRun(job_that_loads(dataset), key, key, tuple(silver)))
-    for day in sorted({day for day, dataset in touched if dataset.grain == "day"}):
-        if daily:
-            key = day.isoformat()
-            runs.append(PlannedRun(job_name(domain, DAILY), key, key, tuple(daily)))
+        runs.append(PlannedRun.over(job_that_loads(dataset), [day], silver))
+    if daily:
+        days = sorted({day for day, dataset in touched if dataset.grain == "day"})
+        runs += (PlannedRun.over(job_name(domain, DAILY), [day], daily) for day in days)
     if touched and monthly:
         first = min(day for day, _ in touched).replace(day=1)
         months = {
@@ -412,9 +393,8 @@ def _runs(lake: Lake, request: Request) -> list[PlannedRun]:
             for dataset in request.domain.datasets
             for day in lake.rows_by_partition(bronze_table(dataset))
         }
-        for month in sorted(month for month in months if month >= first):
-            key = month.isoformat()
-            runs.append(PlannedRun(job_name(domain, MONTHLY), key, key, tuple(monthly)))
+        later = sorted(month for month in months if month >= first)
+        runs += (PlannedRun.over(job_name(domain, MONTHLY), [month], monthly) for month in later)
     return [*runs, PlannedRun(QUALITY)] if runs else []
 
 

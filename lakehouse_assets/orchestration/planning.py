@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from lakehouse_assets import clock
@@ -53,6 +53,11 @@ class PlannedRun:
     last: str | None = None
     tables: tuple[str, ...] = ()
 
+    @classmethod
+    def over(cls, job: str, days: Sequence[date], tables: Iterable[str] = ()) -> PlannedRun:
+        """Plan a run over consecutive days, or months by their first days."""
+        return cls(job, days[0].isoformat(), days[-1].isoformat(), tuple(tables))
+
     @property
     def domain(self) -> str | None:
         """The domain of the job; None for a job of all domains."""
@@ -63,9 +68,7 @@ class PlannedRun:
         """The run's name for people: its job and partitions."""
         if self.first is None:
             return self.job
-        return (
-            f"{self.job} {self.first if self.first == self.last else f'{self.first}..{self.last}'}"
-        )
+        return f"{self.job} {self.first}" + f"..{self.last}" * (self.first != self.last)
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def live_runs(settings: Settings, job: str) -> list[PlannedRun]:
         found = open_table(root.table(minutes(stream))) if stream.domain == domain else None
         days |= {file.partition for file in files_of(found) if file.rows} if found else set()
     return [
-        PlannedRun(job_name(domain, LIVE), str(chunk[0]), str(chunk[-1]))
+        PlannedRun.over(job_name(domain, LIVE), chunk)
         # Other days come from devices with wrong clocks.
         for chunk in consecutive({day for day in days if first <= day <= today}, "day")
     ]
@@ -181,16 +184,14 @@ def of_domain(
     months: dict[date, int] = {}
     for day, size in (item for found in sizes.values() for item in found.items()):
         months[day.replace(day=1)] = months.get(day.replace(day=1), 0) + size
-    runs = []
+    runs: list[PlannedRun] = []
     for span in consecutive(months, "month", months_per_run):
         for chunk in _parts(span, months):
             within = sorted(day for day in sizes["day"] if day.replace(day=1) in chunk)
-            for part in _parts(within, sizes["day"]):
-                daily = job_name(domain, DAILY)
-                runs.append(PlannedRun(daily, part[0].isoformat(), part[-1].isoformat()))
+            daily = job_name(domain, DAILY)
+            runs += (PlannedRun.over(daily, part) for part in _parts(within, sizes["day"]))
             if "month" in grains:
-                monthly = job_name(domain, MONTHLY)
-                runs.append(PlannedRun(monthly, chunk[0].isoformat(), chunk[-1].isoformat()))
+                runs.append(PlannedRun.over(job_name(domain, MONTHLY), chunk))
     return runs
 
 
@@ -217,10 +218,7 @@ def halves(run: PlannedRun) -> list[PlannedRun]:
     if run.job == job_name(str(run.domain), MONTHLY):
         end = end.replace(day=1)
         begin = following(end, "month")
-    return [
-        replace(run, first=str(first), last=str(end)),
-        replace(run, first=str(begin), last=str(last)),
-    ]
+    return [PlannedRun.over(run.job, half, run.tables) for half in ((first, end), (begin, last))]
 
 
 def no_partition(settings: Settings, dataset: Dataset, day: date) -> str | None:
@@ -266,11 +264,10 @@ def with_follow_ups(
         while month < since and done.first is not None:
             months.add(month)
             month = following(month, "month")
-        before += [PlannedRun(daily, day.isoformat(), day.isoformat()) for day in days]
+        before += [PlannedRun.over(daily, [day]) for day in days]
         for month in sorted(months):
             if not _covered(waiting, monthly, month):
-                run = PlannedRun(monthly, month.isoformat(), month.isoformat())
-                (before if month < since else after).append(run)
+                (before if month < since else after).append(PlannedRun.over(monthly, [month]))
     return [*before, *waiting, *after]
 
 

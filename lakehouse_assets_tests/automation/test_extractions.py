@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse_assets.cli.doctor import check_sources
+from lakehouse_assets.cli.doctor import check_sources, examine
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.orchestration.extractions import extraction_schedules
@@ -60,7 +60,7 @@ def test_the_job_delivers_and_tells(database: Path, tmp_path: Path) -> None:
 
 
 def test_the_doctor_asks_sources_that_have_an_address(database: Path) -> None:
-    found = {finding.check: finding for finding in check_sources(Settings())}
+    found = {finding.check: finding for finding in examine(Settings(), {"sources": check_sources})}
     assert {f.check: f.state for f in found.values()} == {
         "marketing.campaigns": "warning", "stores.store_sales": "skipped",
         "shop.online_sales": "skipped", "crm.customers": "skipped",
@@ -70,6 +70,6 @@ def test_the_doctor_asks_sources_that_have_an_address(database: Path) -> None:
     )
     assert "undeclared columns: extra" in found["marketing.campaigns"].text
     database.unlink()
-    found = {finding.check: finding for finding in check_sources(Settings())}
+    found = {finding.check: finding for finding in examine(Settings(), {"sources": check_sources})}
     assert found["marketing.campaigns"].state == "error"
     assert "has no table campaigns" in found["marketing.campaigns"].text

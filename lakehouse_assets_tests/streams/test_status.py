@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.cli.doctor import check_streams
+from lakehouse_assets.cli.doctor import check_streams, examine
 from lakehouse_assets.cli.stream_status import stream_status
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.orchestration.stream_reader import reading as read_stream
@@ -52,7 +52,9 @@ def test_each_partition_has_its_offset_and_lag(house: House) -> None:
 
 def test_without_an_address_there_is_no_status_and_doctor_says_so(house: House) -> None:
     assert stream_status(house.settings) == []
-    assert {finding.state for finding in check_streams(house.settings)} == {"skipped"}
+    assert {finding.state for finding in examine(house.settings, {"streams": check_streams})} == {
+        "skipped"
+    }
 
 
 def test_a_source_that_cannot_be_read_is_a_problem_and_hides_nothing(
@@ -62,14 +64,16 @@ def test_a_source_that_cannot_be_read_is_a_problem_and_hides_nothing(
     found = stream_status(house.settings)
     assert {status.stream for status in found} == {"retail/occupancy", "retail/thermostat"}
     assert all("has no topic" in status.problem for status in found)
-    findings = [*check_streams(house.settings)]
+    findings = examine(house.settings, {"streams": check_streams})
     assert {finding.state for finding in findings} == {"error"}
     assert all("has no topic" in finding.text for finding in findings)
 
 
 def test_doctor_counts_what_is_new(house: House) -> None:
     sent(house)
-    texts = {f.check: (f.state, f.text) for f in check_streams(house.settings)}
+    texts = {
+        f.check: (f.state, f.text) for f in examine(house.settings, {"streams": check_streams})
+    }
     assert texts["retail/thermostat"] == (
         "ok", "The topic thermostat answers; new messages: 4.",
     )  # fmt: skip
