@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Column
 from rich.table import Table as Grid
 
 from lakehouse_assets.cli.terminal import console
@@ -35,9 +36,8 @@ def show(
         for found in ROLES.values():
             console.print(f"{found.name}: {found.description}")
         console.print(f"{OWNER}: Reads everything as it is stored.\n")
-    grid = Grid(header_style="bold")
-    for heading in ("role", "table", "rows", "masked columns"):
-        grid.add_column(heading, overflow="fold")
+    headings = ("role", "table", "rows", "masked columns")
+    grid = Grid(*(Column(name, overflow="fold") for name in headings), header_style="bold")
     for found in ROLES.values():
         for of, policy in found.tables.items():
             if role in (None, found.name) and wanted in (None, of):

@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from lakehouse_assets.cli.opening import load_settings, open_tracking
-from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors
+from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors, say
 from lakehouse_assets.errors import LakehouseError
 
 
@@ -57,12 +57,11 @@ def migrate() -> None:
 
     lake = LakeResource.of(load_settings()).open(any_format=True)
     tables = migrate_lake(lake)
-    console.print(
+    say(
         f"Migrated {lake.root} to format {FORMAT}; its {len(tables)} tables match their "
         "declarations."
         if tables
         else f"{lake.root} already has format {FORMAT}; there is nothing to migrate.",
-        soft_wrap=True,
     )
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.run import end, watched
-from lakehouse_assets.cli.terminal import Yes, console
+from lakehouse_assets.cli.terminal import Yes, console, say
 
 if TYPE_CHECKING:
     from lakehouse_assets.ingest.removal import Receipt
@@ -77,10 +77,9 @@ def _print_held(request: Request) -> None:
         )
     console.print(table)
     if not any(held.partitions for held in request.held):
-        console.print(
+        say(
             "Bronze holds no records of this person. The receipt keeps out any that are delivered "
             "later.",
-            soft_wrap=True,
         )
 
 
@@ -88,20 +87,17 @@ def _print_receipt(receipt: Receipt, purged: bool) -> None:
     rows = sum(receipt.removed.values())
     console.print(f"Records removed: {rows:,}. Receipt in the lake: {receipt.path}")
     if receipt.files:
-        console.print(
+        say(
             f"These delivered files still hold the records: {', '.join(receipt.files)}. Delete or "
             "correct the files; loads skip the records.",
-            soft_wrap=True,
         )
     if receipt.models:
-        console.print(
+        say(
             "These model versions may have been trained on the records: "
             f"{', '.join(receipt.models)}. Later versions are trained without them.",
-            soft_wrap=True,
         )
     if not purged:
-        console.print(
+        say(
             "Old table versions hold the records until maintenance deletes them after a week, and "
             "logs for a month; --purge deletes both now.",
-            soft_wrap=True,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 from rich.tree import Tree
@@ -113,9 +114,8 @@ def classify(
     if as_json:
         print(json.dumps([asdict(suspect) for suspect in found], indent=2))  # noqa: T201
     else:
-        grid = Grid(header_style="bold")
-        for heading in ("column", "looks like", "share", "declared"):
-            grid.add_column(heading, overflow="fold")
+        headings = ("column", "looks like", "share", "declared")
+        grid = Grid(*(Column(name, overflow="fold") for name in headings), header_style="bold")
         for suspect in found:
             declared = suspect.declared or Text("nothing", "red")
             share = f"{suspect.share:.0%}"

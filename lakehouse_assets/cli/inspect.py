@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
+from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -135,10 +136,8 @@ def tables(
     from lakehouse_assets.lake.schema import comment
 
     if name is None:
-        grid = Grid(header_style="bold")
-        grid.add_column("table", overflow="fold")
-        grid.add_column("kind", no_wrap=True)
-        grid.add_column("description")
+        names, kinds = Column("table", overflow="fold"), Column("kind", no_wrap=True)
+        grid = Grid(names, kinds, "description", header_style="bold")
         for table in (*REGISTRY, *(view.table for view in REGISTRY.views)):
             grid.add_row(f"{table.domain}.{table.name}", table.kind, table.full_description)
         console.print(grid)
@@ -147,10 +146,8 @@ def tables(
     console.print(f"{table.domain}.{table.name}: {table.full_description}")
     part = f", by {table.partition.column} ({table.partition.grain})" if table.partition else ""
     console.print(f"Kind: {table.kind}{part}. Other names: {', '.join(table.aliases) or 'none'}.")
-    grid = Grid(header_style="bold")
-    grid.add_column("column", no_wrap=True)
-    for heading in ("type", "null", "PII", "meaning"):
-        grid.add_column(heading)
+    names = Column("column", no_wrap=True)
+    grid = Grid(names, "type", "null", "PII", "meaning", header_style="bold")
     for column in table.columns:
         grid.add_row(
             column.name,
@@ -248,10 +245,9 @@ def status(
 
 def _of_streams(streams: Sequence[StreamStatus]) -> Group:
     """Draw how far each partition of the streams has been read, in 80 columns."""
-    grid = Grid(box=None, header_style="bold", padding=(0, 1))
-    grid.add_column("stream", no_wrap=True)
-    for heading in ("partition", "offset", "lag", "last event (UTC)", "closed"):
-        grid.add_column(heading, justify="right", no_wrap=True)
+    headings = ("partition", "offset", "lag", "last event (UTC)", "closed")
+    numbers = (Column(heading, justify="right", no_wrap=True) for heading in headings)
+    grid = Grid(Column("stream", no_wrap=True), *numbers, box=None, header_style="bold")
     for found in streams:
         lag = "?" if found.lag is None else f"{found.lag:,}"
         closed, last = found.closed_minute, found.last_event

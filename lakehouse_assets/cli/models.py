@@ -372,10 +372,8 @@ def _print_result(result: dict[str, Any]) -> None:
             shown = ", ".join(f"{k} {_shown(v)}" for k, v in rows.items()) or _shown(value)
             console.print(f"{name}: {shown}", highlight=False)
             continue
-        grid = Grid(header_style="bold")
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-        for column in (name, *columns):
-            grid.add_column(column)
+        grid = Grid(name, *columns, header_style="bold")
         for key, row in rows.items():
             grid.add_row(key, *(_shown(row.get(column, "")) for column in columns))
         console.print(grid)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 import lakehouse_assets
-from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.cli.terminal import say
 from lakehouse_assets.errors import LakehouseError
 
 _PACKAGE = Path(lakehouse_assets.__file__).parent
@@ -329,7 +329,7 @@ def _new_domain(name: str) -> None:
     }
     _write(files, domain=name)
     registered.write_text(text, encoding="utf-8")
-    console.print(f"{registered} (added {name.upper()} to DOMAINS)", soft_wrap=True)
+    say(f"{registered} (added {name.upper()} to DOMAINS)")
 
 
 def _checked(name: str, code: str) -> str:
@@ -378,4 +378,4 @@ def _write(templates: dict[Path, str], **values: str) -> None:
     for path, text in templates.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template(text).substitute(given), encoding="utf-8")
-        console.print(str(path), soft_wrap=True)
+        say(str(path))

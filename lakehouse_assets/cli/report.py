@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from rich.table import Column
 from rich.table import Table as Grid
 
 from lakehouse_assets.catalog.datasets import Dataset, quarantine_table
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
     from lakehouse_assets.orchestration.run import FailedCheck
 
 
+def _titled(title: str, *columns: Column | str) -> Grid:
+    return Grid(*columns, title=title, title_justify="left", header_style="bold")
+
+
 def print_lake(lake: Lake, seconds: Mapping[str, float]) -> None:
     """Print every table: rows, rejected or quarantined rows, Delta version, seconds in this run."""
-    grid = Grid(title="The lake", title_justify="left", header_style="bold")
-    grid.add_column("table")
-    for name in ("rows", "quarantined", "version", "time"):
-        grid.add_column(name, justify="right")
+    numbers = (Column(name, justify="right") for name in ("rows", "quarantined", "version", "time"))
+    grid = _titled("The lake", "table", *numbers)
     tables = list(lake.registry)
 
     def opened(table: Table) -> DeltaTable | str | None:
@@ -112,9 +115,7 @@ def print_summaries(lake: Lake) -> None:
 
 def _print_summary(summary: Summary, month: date, rows: list[dict[str, Any]]) -> None:
     rows.sort(key=lambda row: (row[summary.sorted_by] is None, row[summary.sorted_by]))
-    grid = Grid(
-        title=f"{summary.title}, end of {month:%B %Y}", title_justify="left", header_style="bold"
-    )
+    grid = _titled(f"{summary.title}, end of {month:%B %Y}")
     total = sum(row[summary.share_of] for row in rows)
     columns = []
     for heading, (column, form) in summary.columns.items():
@@ -138,11 +139,8 @@ def print_warnings(warnings: Sequence[FailedCheck]) -> None:
         found.setdefault((warning.table, warning.check), []).append(warning)
     if not found:
         return
-    grid = Grid(title="What the checks found", title_justify="left", header_style="bold")
-    grid.add_column("table", no_wrap=True)
-    grid.add_column("check", no_wrap=True)
-    grid.add_column("runs", justify="right")
-    grid.add_column("latest")
+    names = (Column(name, no_wrap=True) for name in ("table", "check"))
+    grid = _titled("What the checks found", *names, Column("runs", justify="right"), "latest")
     for (table, check), cases in found.items():
         grid.add_row(table, check, str(len(cases)), cases[-1].description)
     console.print(grid)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.table import Column
 from rich.table import Table as Grid
 
 from lakehouse_assets.cli.opening import load_settings, open_lake
-from lakehouse_assets.cli.terminal import Yes, console
+from lakehouse_assets.cli.terminal import Yes, console, say
 
 _MOST = 20
 
@@ -39,9 +40,8 @@ def restore(
     if not planned.rows:
         console.print(f"{table.full_name} already has the rows of version {version}.")
         return
-    grid = Grid("partition" if table.partition else "", header_style="bold")
-    grid.add_column("rows now", justify="right")
-    grid.add_column(f"in version {version}", justify="right")
+    counts = (Column(name, justify="right") for name in ("rows now", f"in version {version}"))
+    grid = Grid("partition" if table.partition else "", *counts, header_style="bold")
     for part, (now, then) in sorted(planned.rows.items(), key=str)[:_MOST]:
         grid.add_row("all" if part is None else str(part), f"{now:,}", f"{then:,}")
     console.print(grid)
@@ -59,8 +59,7 @@ def restore(
     made = restore_version(lake, planned)
     with dagster_instance(settings) as instance:
         report_restored(instance, lake, planned, made)
-    console.print(
+    say(
         f"Restored {table.full_name} to version {version}, as version {made}. Automation rebuilds "
         "the downstream tables; without it, materialise them in Dagster.",
-        soft_wrap=True,
     )

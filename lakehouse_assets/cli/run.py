@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from lakehouse_assets.cli.opening import load_settings, open_lake
-from lakehouse_assets.cli.terminal import console, errors
+from lakehouse_assets.cli.terminal import console, errors, say
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.text import counted
 
@@ -56,11 +56,10 @@ def run() -> None:
     print_warnings(summary.warnings)
     for line in summary.errors:
         errors.print(f"Error: {line}", style="red")
-    console.print(
+    say(
         f"{summary.runs} runs in {time.monotonic() - started:.1f} s. Next: "
         "`make pages` opens the pages, `make ui` the Dagster UI, `make mlflow` shows the models, "
         "`lakehouse sql` queries the lake.",
-        soft_wrap=True,
     )
     if summary.errors:
         raise typer.Exit(1)
@@ -180,10 +179,9 @@ def replay(
     print_warnings(summary.warnings)
     after = count_quarantined(lake, found, chosen)
     where = f"{chosen[0]}..{chosen[-1]}" if len(chosen) > 1 else str(chosen[0])
-    console.print(
+    say(
         f"{counted(before, 'row')} of {dataset} ({where}) {'was' if before == 1 else 'were'} "
         f"quarantined; {after:,} still {'is' if after == 1 else 'are'}.",
-        soft_wrap=True,
     )
     end(summary)
     _mention_later_months(settings, found.domain, partitions[-1].replace(day=1))
@@ -195,10 +193,9 @@ def _mention_later_months(settings: Settings, domain: str, last: date) -> None:
 
     later = months_after(settings, domain, last)
     if later is not None:
-        console.print(
+        say(
             "Gold tables of later months are computed from these. The sensor build_downstream "
             f"rebuilds them; without sensors, run: lakehouse backfill {domain} {later}",
-            soft_wrap=True,
         )
 
 
@@ -234,14 +231,13 @@ def land(
     target, is_new = LandingZone(settings.landing, settings.zone_identity).land(
         found, file, delivered_on, replace=replace
     )
-    console.print(f"{'Landed' if is_new else 'Already landed'}: {target}", soft_wrap=True)
+    say(f"{'Landed' if is_new else 'Already landed'}: {target}")
     in_clone = (project_folder() / "pyproject.toml").exists()
     is_default = "landing" not in settings.model_fields_set
     if in_clone and is_default and find_spec(f"lakehouse_assets.sample.{found.domain}"):
         errors.print(
             f"{settings.landing} is the sample's landing zone, and git ignores files that you add "
             "to it. Set LAKEHOUSE_LANDING to use a landing zone of your own.",
-            soft_wrap=True,
         )
 
 

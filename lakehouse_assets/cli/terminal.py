@@ -30,6 +30,12 @@ class Terminal(Console):
 console = Terminal(width=None if sys.stdout.isatty() else 140)
 errors = Terminal(stderr=True, soft_wrap=True, highlight=False)
 
+
+def say(text: str) -> None:
+    """Print a sentence; only the terminal itself breaks its line."""
+    console.print(text, soft_wrap=True)
+
+
 ModelName: TypeAlias = Annotated[
     str, typer.Argument(help="Registered model, as `lakehouse models list` shows it.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lakehouse_assets.cli.opening import load_settings, no_lake, open_lake
-from lakehouse_assets.cli.terminal import console
+from lakehouse_assets.cli.terminal import console, say
 
 views = typer.Typer()
 
@@ -41,19 +41,17 @@ def write(
     written = write_views(lake, file, [REGISTRY[name] for name in copy or ()])
     if not written.views:
         raise LakehouseError(no_lake(settings))
-    console.print(f"Wrote {len(written.views)} views to {file}", soft_wrap=True)
+    say(f"Wrote {len(written.views)} views to {file}")
     if written.missing:
-        console.print(
+        say(
             f"{len(written.missing)} tables are not built yet and were left out: "
             f"{', '.join(written.missing)}.",
-            soft_wrap=True,
         )
     if not isinstance(lake.location, Path):
-        console.print(
+        say(
             "The lake is in cloud storage, so readers of the file also need DuckDB's extension "
             "azure and a secret, such as CREATE SECRET (TYPE azure, PROVIDER credential_chain, "
             "ACCOUNT_NAME '<account>').",
-            soft_wrap=True,
         )
 
 
@@ -81,7 +79,7 @@ def list_them() -> None:
     from lakehouse_assets.query.user_views import SCHEMA, read_views
 
     for name, text in read_views(open_lake(load_settings(), "duckdb")).items():
-        console.print(f"{SCHEMA}.{name}: {text}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"{SCHEMA}.{name}: {text}", soft_wrap=True, highlight=False)
 
 
 @views.command()
