@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -14,6 +14,11 @@ from lakehouse_assets.cli.models import spec_of
 from lakehouse_assets.cli.opening import load_settings, open_lake, open_sessions, open_tracking
 from lakehouse_assets.cli.terminal import ModelName, console, errors
 from lakehouse_assets.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from lakehouse_assets.query.users import Users
+    from lakehouse_assets.serving.tokens import Tokens
+    from lakehouse_assets.settings import Settings
 
 BehindProxy: TypeAlias = Annotated[
     str, typer.Option(help="Address to listen on; only loopback is safe without a TLS proxy.")
@@ -61,14 +66,12 @@ def model(
     the same scores as the batch tables. Clients send `Authorization: Bearer <token>`.
     """
     from lakehouse_assets.serving.server import serve as run
-    from lakehouse_assets.serving.tokens import Tokens
 
     spec, settings = spec_of(name), load_settings()
-    given = settings.serving_token
     run(
         spec,
         open_tracking(settings),
-        Tokens(given.get_secret_value() if given else None, token_file),
+        _tokens(settings, token_file),
         host=host,
         port=port,
         refresh_seconds=refresh,
@@ -94,11 +97,9 @@ def catalog(
     from lakehouse_assets.governance.unity import CATALOG, build_app
     from lakehouse_assets.listening import listen, shown
     from lakehouse_assets.serving.server import run_app
-    from lakehouse_assets.serving.tokens import Tokens
 
     settings = load_settings()
-    given = settings.serving_token
-    tokens = Tokens(given.get_secret_value() if given else None, token_file)
+    tokens = _tokens(settings, token_file)
     lake, listener = open_lake(settings), listen(host, port)
     title = f"Catalog {CATALOG}: http://{shown(listener)}/api/2.1/unity-catalog"
     run_app(
@@ -126,12 +127,10 @@ def sql(
     from lakehouse_assets.endpoint.server import serve as run
     from lakehouse_assets.endpoint.server import tls_of
     from lakehouse_assets.endpoint.session import Limits
-    from lakehouse_assets.query.users import Users
 
     _check_pair(certificate, key)
     settings = load_settings()
-    given = settings.sql_users
-    users = Users.read(given.get_secret_value() if given else None, ROLES)
+    users = _users(settings)
     tls = tls_of(certificate, key) if certificate and key else None
     run(
         open_sessions(settings),
@@ -160,12 +159,10 @@ def flight(
     """
     from lakehouse_assets.domains import ROLES
     from lakehouse_assets.endpoint.flight import serve_flight
-    from lakehouse_assets.query.users import Users
 
     _check_pair(certificate, key)
     settings = load_settings()
-    given = settings.sql_users
-    users = Users.read(given.get_secret_value() if given else None, ROLES)
+    users = _users(settings)
     pair = (_pem(certificate), _pem(key)) if certificate and key else None
     serve_flight(
         open_sessions(settings, timeout, with_deliveries=True),
@@ -176,6 +173,21 @@ def flight(
         certificate=pair,
         say=errors.print,
     )
+
+
+def _tokens(settings: Settings, file: Path | None) -> Tokens:
+    from lakehouse_assets.serving.tokens import Tokens
+
+    given = settings.serving_token
+    return Tokens(given.get_secret_value() if given else None, file)
+
+
+def _users(settings: Settings) -> Users:
+    from lakehouse_assets.domains import ROLES
+    from lakehouse_assets.query.users import Users
+
+    given = settings.sql_users
+    return Users.read(given.get_secret_value() if given else None, ROLES)
 
 
 def _check_pair(certificate: Path | None, key: Path | None) -> None:

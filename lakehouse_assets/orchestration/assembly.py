@@ -30,8 +30,8 @@ from lakehouse_assets.orchestration.model_decisions import decisions_asset
 from lakehouse_assets.orchestration.openlineage import openlineage_sensor
 from lakehouse_assets.orchestration.pages_asset import pages_asset, pages_job
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.process import healing_sensor
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
-from lakehouse_assets.orchestration.recovery import healing_sensor
 from lakehouse_assets.orchestration.retraining import alarm_sensor, fit_schedules
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
 from lakehouse_assets.orchestration.sensors import arrivals_sensor, late_sensor

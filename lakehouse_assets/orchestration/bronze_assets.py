@@ -22,8 +22,8 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import NewRows
-from lakehouse_assets.orchestration.loads import record
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.recorded import record
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import Results, asset_attributes
 from lakehouse_assets.quality.checks import Check, Finding

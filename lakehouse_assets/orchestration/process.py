@@ -21,6 +21,9 @@ from pathlib import Path
 import dagster as dg
 
 from lakehouse_assets import clock
+from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
+from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
+from lakehouse_assets.orchestration.recorded import FAILED
 from lakehouse_assets.orchestration.signals import (
     ending_on_signals,
     keep_temporary_files_together,
@@ -37,6 +40,7 @@ LEASE = timedelta(minutes=10)
 # Dagster itself writes an event every five minutes while a step waits for its pool.
 _HEARTBEAT = timedelta(minutes=1)
 WAS_KILLED = "The process of this run was killed."
+_LOOK_SECONDS = 60
 _INTERRUPTED = "DagsterExecutionInterruptedError"
 _LOG = logging.getLogger(__name__)
 # NOT_STARTED too: `lakehouse run` tags a run with its process before the run starts.
@@ -219,6 +223,38 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
 def active_runs(instance: dg.DagsterInstance) -> list[str]:
     """Return the ids of the runs that are being executed."""
     return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))]
+
+
+def healing_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """Make the sensor that ends the runs of killed processes."""
+
+    @dg.sensor(
+        name="fail_orphaned_runs",
+        description=(
+            "Ends runs whose process was killed, frees their pool slots and ends their MLflow "
+            "runs; Dagster then retries them (run_retries in dagster.yaml)."
+        ),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=status,
+    )
+    def fail_orphaned_runs(
+        context: dg.SensorEvaluationContext, mlflow: MlflowResource
+    ) -> dg.SkipReason:
+        now = clock.now()
+        ended = end_dead_runs(context.instance)
+        since = datetime.fromisoformat(context.cursor) if context.cursor else None
+        broken = dg.RunsFilter(statuses=FAILED, updated_after=since)
+        # Opening MLflow takes seconds, so it is done only after a run failed.
+        if context.instance.get_runs(broken, limit=1):
+            end_orphaned_runs(mlflow.open(), active_runs(context.instance), now)
+        context.update_cursor(now.isoformat())
+        return dg.SkipReason(
+            f"Ended the runs {', '.join(ended)} of killed processes."
+            if ended
+            else "No process of a run was killed."
+        )
+
+    return fail_orphaned_runs
 
 
 def _host() -> str:

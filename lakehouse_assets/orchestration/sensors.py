@@ -19,12 +19,17 @@ from lakehouse_assets.orchestration.arrivals import (
     consecutive,
     spans_of,
 )
-from lakehouse_assets.orchestration.failed import failed_partitions
 from lakehouse_assets.orchestration.jobs import Jobs, job_that_loads
 from lakehouse_assets.orchestration.landing_resource import LandingResource
-from lakehouse_assets.orchestration.loads import failed_loads, last_loads, loading, tags_of
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.recorded import materialisations_after
+from lakehouse_assets.orchestration.recorded import (
+    failed_loads,
+    failed_partitions,
+    last_loads,
+    loading,
+    materialisations_after,
+    tags_of,
+)
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
 

@@ -36,8 +36,8 @@ from lakehouse_assets.ml.decisions import promote_by_hand, versions_of
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import QUALITY
-from lakehouse_assets.orchestration.loads import LOADED_FROM
 from lakehouse_assets.orchestration.pages_asset import KEY as PAGES
+from lakehouse_assets.orchestration.recorded import LOADED_FROM
 from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.airline.test_segments import launchpad, snapshot
 from lakehouse_assets_tests.automation.caretaker import Caretaker
