@@ -28,7 +28,7 @@ PATIENCE = 120
 STUCK = """
 import ctypes, os, subprocess, threading, time, dagster as dg
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 
 @dg.asset(io_manager_key="io_manager")
 def stuck():

@@ -53,7 +53,7 @@ def migrate() -> None:
     """Convert a lake that an earlier version built to the current format; every row is kept."""
     from lakehouse_assets.lake.format import FORMAT
     from lakehouse_assets.lake.format import migrate as migrate_lake
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.orchestration.resources import LakeResource
 
     lake = LakeResource.of(load_settings()).open(any_format=True)
     tables = migrate_lake(lake)

@@ -21,7 +21,7 @@ def load_settings() -> Settings:
 
 def open_lake(settings: Settings, engine: str | None = None) -> Lake:
     """Open the lake of the settings outside Dagster, on their engine or another."""
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
+    from lakehouse_assets.orchestration.resources import LakeResource
 
     resource = LakeResource.of(settings)
     return (resource if engine is None else resource.model_copy(update={"engine": engine})).open()
@@ -59,7 +59,7 @@ def open_tracking(settings: Settings | None = None) -> MlflowTracking:
 def deliveries_of(settings: Settings) -> Deliveries:
     """Return the delivered files of the settings' landing zone."""
     from lakehouse_assets.domains import DATASETS
-    from lakehouse_assets.orchestration.landing_resource import LandingResource
+    from lakehouse_assets.orchestration.resources import LandingResource
     from lakehouse_assets.query.deliveries import Deliveries
 
     return Deliveries(LandingResource.of(settings).open(), DATASETS)

@@ -38,8 +38,8 @@ def run() -> None:
     """
     started = time.monotonic()
     from lakehouse_assets.cli.report import print_lake, print_summaries, print_warnings
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
     from lakehouse_assets.orchestration.planning import plan
+    from lakehouse_assets.orchestration.resources import LakeResource
 
     settings = load_settings()
     LakeResource.of(settings).check_reads_files()

@@ -21,10 +21,7 @@ from lakehouse_assets.orchestration.extractions import extraction_schedules
 from lakehouse_assets.orchestration.freshness import policy_of
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import STREAM, family_jobs, live_keys
-from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import maintenance_job
-from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.model_assets import model_asset
 from lakehouse_assets.orchestration.model_decisions import decisions_asset
 from lakehouse_assets.orchestration.openlineage import openlineage_sensor
@@ -32,6 +29,7 @@ from lakehouse_assets.orchestration.pages_asset import pages_asset, pages_job
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import healing_sensor
 from lakehouse_assets.orchestration.quality_log_assets import quality_assets
+from lakehouse_assets.orchestration.resources import LakeResource, LandingResource, MlflowResource
 from lakehouse_assets.orchestration.retraining import alarm_sensor, fit_schedules
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
 from lakehouse_assets.orchestration.sensors import arrivals_sensor, late_sensor

@@ -16,7 +16,7 @@ from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Values
 from lakehouse_assets.orchestration.io_manager import NewRows
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.orchestration.table_assets import Results, frame_of, table_asset
 from lakehouse_assets.quality.tables import AUDIT_LOG
 from lakehouse_assets.query.audit import day_of, records

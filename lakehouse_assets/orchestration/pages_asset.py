@@ -13,8 +13,8 @@ from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.code_version import code_version
 from lakehouse_assets.domains import DOMAINS, PAGES, REGISTRY
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.partitions import accepting_beta
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.pages.own import OWN_PAGES, OWN_TABLES
 from lakehouse_assets.quality.tables import MODEL_DECISIONS, QUALITY_DRIFT, QUALITY_RULES

@@ -22,8 +22,8 @@ import dagster as dg
 
 from lakehouse_assets import clock
 from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
-from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.recorded import FAILED
+from lakehouse_assets.orchestration.resources import MlflowResource
 from lakehouse_assets.orchestration.signals import (
     ending_on_signals,
     keep_temporary_files_together,

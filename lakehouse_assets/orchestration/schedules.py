@@ -14,10 +14,10 @@ from lakehouse_assets.ingest.landing import content_of
 from lakehouse_assets.ingest.reader import by_partition
 from lakehouse_assets.orchestration.arrivals import LONGEST_PAUSE, arrivals, spans_of
 from lakehouse_assets.orchestration.jobs import QUALITY, Job, Jobs, job_that_loads
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.maintenance import JOB as MAINTENANCE
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.recorded import failed_loads, failed_partitions, last_loads
+from lakehouse_assets.orchestration.resources import LandingResource
 from lakehouse_assets.orchestration.sensors import days_of, keys_of, request
 
 CRON = "0 6 * * *"

@@ -20,7 +20,6 @@ from lakehouse_assets.orchestration.arrivals import (
     spans_of,
 )
 from lakehouse_assets.orchestration.jobs import Jobs, job_that_loads
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.recorded import (
     failed_loads,
@@ -30,6 +29,7 @@ from lakehouse_assets.orchestration.recorded import (
     materialisations_after,
     tags_of,
 )
+from lakehouse_assets.orchestration.resources import LandingResource
 from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
 

@@ -10,9 +10,8 @@ from lakehouse_assets.catalog.streams import Stream, bronze_events, stream_table
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.jobs import STREAM
-from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.stream_reader import (
     StreamTakenError,

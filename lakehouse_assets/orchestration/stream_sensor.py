@@ -8,9 +8,8 @@ from lakehouse_assets.domains import STREAMS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.jobs import STREAMS as FAMILY
 from lakehouse_assets.orchestration.jobs import Jobs, job_name
-from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.recorded import WAITING_OR_RUNNING
+from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
 from lakehouse_assets.orchestration.stream_assets import source_of
 from lakehouse_assets.orchestration.stream_reader import positions_of
 from lakehouse_assets.orchestration.stream_report import stream_key

@@ -13,7 +13,7 @@ from lakehouse_assets.cli.doctor import check_sources, examine
 from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.orchestration.extractions import extraction_schedules
-from lakehouse_assets.orchestration.landing_resource import LandingResource
+from lakehouse_assets.orchestration.resources import LandingResource
 from lakehouse_assets.settings import Settings
 
 CAMPAIGNS = SOURCES[0]

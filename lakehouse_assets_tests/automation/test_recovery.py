@@ -22,7 +22,6 @@ from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG, MlflowTracking
 from lakehouse_assets.orchestration import process as process_module
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.lake_resource import LakeResource
 from lakehouse_assets.orchestration.process import (
     ALIVE_TAG,
     LEASE,
@@ -32,6 +31,7 @@ from lakehouse_assets.orchestration.process import (
     active_runs,
     end_dead_runs,
 )
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets_tests.airline.samples import House
 
 
@@ -119,7 +119,7 @@ from pathlib import Path
 import dagster as dg
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.settings import Settings
 
 home, begun = map(Path, sys.argv[1:])

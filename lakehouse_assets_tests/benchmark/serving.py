@@ -26,7 +26,7 @@ from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.sampling import feature_matrix
 from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.serving.export import export
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets_tests.operations.services import listens

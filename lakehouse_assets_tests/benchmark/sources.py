@@ -124,9 +124,8 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.orchestration.bronze_assets import bronze_assets
     from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-    from lakehouse_assets.orchestration.lake_resource import LakeResource
-    from lakehouse_assets.orchestration.landing_resource import LandingResource
     from lakehouse_assets.orchestration.partitions import Calendar
+    from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
     from lakehouse_assets.settings import Settings
     from lakehouse_assets.sources.connection import Source
     from lakehouse_assets.sources.extraction import CopyRequest, extract

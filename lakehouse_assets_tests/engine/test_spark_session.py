@@ -20,7 +20,7 @@ from lakehouse_assets.engine.spark_session import (
     open_session,
 )
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.settings import Settings, load_settings
 
 SECRET = "dapi-s3cret"  # noqa: S105 - a made-up token

@@ -11,7 +11,7 @@ from lakehouse_assets.catalog.registry import Column, PartitionColumn, Registry,
 from lakehouse_assets.engine import F, current
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets_tests.lake.samples import DAILY, WHOLE, frame, table
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-03-01")

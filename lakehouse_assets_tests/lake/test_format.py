@@ -15,7 +15,7 @@ from lakehouse_assets.domains.airline.gold.value import CUSTOMER_SPEND
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.format import FILE, FORMAT, migrate
 from lakehouse_assets.lake.schema import arrow_schema
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets_tests.airline.samples import House
 
 

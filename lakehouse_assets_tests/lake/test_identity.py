@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.landing_resource import LandingResource
+from lakehouse_assets.orchestration.resources import LandingResource
 from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets_tests.lake.dagster_samples import SampleLake

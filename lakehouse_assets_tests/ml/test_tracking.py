@@ -27,7 +27,7 @@ from lakehouse_assets.ml.model_registry import (
     register,
 )
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
-from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
+from lakehouse_assets.orchestration.resources import MlflowResource
 
 NAME, FEATURES, TYPES = "prices", ("a", "b"), {"sklearn.linear_model._base.LinearRegression"}
 SECRET = "s3cr3t"  # noqa: S105

@@ -21,8 +21,6 @@ from lakehouse_assets.domains import REGISTRY, ROLES
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.assembly import build_defs
-from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.mlflow_resource import MlflowResource
 from lakehouse_assets.orchestration.pages_asset import (
     EVERY_PAGE,
     KEY,
@@ -30,6 +28,7 @@ from lakehouse_assets.orchestration.pages_asset import (
     tables_of_pages,
     write_pages,
 )
+from lakehouse_assets.orchestration.resources import LakeResource, MlflowResource
 from lakehouse_assets.pages import cube
 from lakehouse_assets.pages.reader import lake_reader
 from lakehouse_assets.pages.site import Site, write_site

@@ -22,9 +22,8 @@ from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.orchestration.bronze_assets import CONSERVED, READABLE, bronze_assets
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets_tests.airline.samples import COMMIT, House, check, numbers
 from lakehouse_assets_tests.automation.caretaker import Caretaker

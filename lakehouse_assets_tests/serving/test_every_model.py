@@ -18,7 +18,7 @@ from lakehouse_assets.ml.lifecycle import score_frame
 from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.spec import ModelSpec, ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.orchestration.lake_resource import LakeResource
+from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.serving.export import export
 from lakehouse_assets.serving.rows import Inputs, predictions
 from lakehouse_assets_tests.airline.samples import SampleRun

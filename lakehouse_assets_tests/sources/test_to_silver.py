@@ -26,9 +26,8 @@ from lakehouse_assets.domains.retail.sources import SOURCES
 from lakehouse_assets.orchestration.bronze_assets import CONSERVED as DELIVERED_CONSERVED
 from lakehouse_assets.orchestration.bronze_assets import READABLE, bronze_assets
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
-from lakehouse_assets.orchestration.lake_resource import LakeResource
-from lakehouse_assets.orchestration.landing_resource import LandingResource
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
 from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets_tests.airline.samples import House, check, numbers
 from lakehouse_assets_tests.retail.samples import customer, order, result

@@ -1,20 +1,26 @@
-"""The Dagster resource through which assets and the IO manager reach the lake."""
+"""Dagster's resources: the lake, the landing zone and MLflow."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import ConfigDict, Field
 
 from lakehouse_assets.catalog.registry import Registry
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.ingest.landing import LandingZone
+from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.lake.table_path import LakeRoot
+from lakehouse_assets.ml.mlflow_address import redact_uri
+from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 from lakehouse_assets.storage.identity import Identity, IdentityFields
-from lakehouse_assets.storage.location import lake_root
+from lakehouse_assets.storage.location import lake_root, landing_root
 from lakehouse_assets.storage.store import files_at
 
 if TYPE_CHECKING:
@@ -24,7 +30,25 @@ if TYPE_CHECKING:
     from lakehouse_assets.settings import Settings
 
 
-class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
+class _Resource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic only for typing
+    """What an identity accesses.
+
+    Attributes:
+        identity: Identity that accesses cloud storage: its `kind` and its fields.
+    """
+
+    # Errors do not show inputs, which may be secrets in the wrong place.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    identity: IdentityFields = {"kind": "default"}  # noqa: RUF012
+
+    @property
+    def login(self) -> Identity:
+        """The identity."""
+        return Identity.model_validate(self.identity)
+
+
+class LakeResource(_Resource):
     """Location of the lake and its engine; opened once per process.
 
     Attributes:
@@ -39,13 +63,9 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         spark_jars: Folder of Spark's jars.
         spark_memory: Memory of Spark's driver; by default a third of the machine's.
         spark_options: Further Spark options.
-        identity: Identity that accesses cloud storage: its `kind` and its fields.
         audit: Folder of the query records that the audit log reads.
         audit_days: Days that the audit log keeps its records.
     """
-
-    # Errors do not show inputs, which may be secrets in the wrong place.
-    model_config = ConfigDict(hide_input_in_errors=True)
 
     root: str
     engine: str = "duckdb"
@@ -58,7 +78,6 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
     spark_jars: str = ".lakehouse/spark-jars"
     spark_memory: str | None = None
     spark_options: dict[str, str] = Field(default_factory=dict)
-    identity: IdentityFields = {"kind": "default"}  # noqa: RUF012
     audit: str = ".lakehouse/audit"
     audit_days: int = 400
 
@@ -89,14 +108,14 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
             )
         spark = self._spark() if self.engine == "spark" else None
         engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
-        identity = Identity.model_validate(self.identity)
+        identity = self.login
         if not (governed or any_format):
             check_format(root, identity, self.registry())
         return Lake(root, engine, self.registry(), identity, governed=governed)
 
     def logs(self) -> LakeRoot:
         """Return the root of the tables, whose logs can be read without an engine."""
-        return LakeRoot(lake_root(self.root), Identity.model_validate(self.identity))
+        return LakeRoot(lake_root(self.root), self.login)
 
     @property
     def _on_databricks(self) -> bool:
@@ -133,7 +152,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         }
         if not fields or self._on_databricks:
             return None
-        root, identity = lake_root(self.root), Identity.model_validate(self.identity)
+        root, identity = lake_root(self.root), self.login
         # Dagster would show a key in the resource's configuration.
         return removal_for(files_at(root, identity), fields, lambda: load_settings().forget_key)
 
@@ -158,3 +177,66 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generi
         from lakehouse_assets.domains import REGISTRY
 
         return REGISTRY
+
+
+class LandingResource(_Resource):
+    """The landing zone, where sources deliver files.
+
+    Attributes:
+        root: The landing zone: a folder, or a location in ADLS or OneLake.
+        limits: Limits on delivered files, by name; the others keep their defaults.
+    """
+
+    root: str
+    limits: dict[str, int] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> LandingResource:
+        """Make the resource from settings."""
+        return cls(
+            root=str(settings.landing),
+            identity=settings.zone_identity.fields(),
+            limits=asdict(settings.file_limits),
+        )
+
+    def open(self) -> LandingZone:
+        """Return the landing zone."""
+        limits = FileLimits(**self.limits)
+        identity = self.login
+        return LandingZone(landing_root(self.root), identity, limits)
+
+
+class MlflowResource(_Resource):
+    """Where models are tracked and registered.
+
+    Attributes:
+        tracking_uri: `sqlite:///path/to/mlflow.db` (its folder is created), a database URL, or the
+            http(s) address of a tracking server. Pass an address with credentials as
+            `dg.EnvVar`; it is never printed.
+        experiment: Name of the experiment; it is created on first use.
+        artifact_root: Folder or object store URL for the artefacts of a new experiment.
+    """
+
+    tracking_uri: str
+    experiment: str = DEFAULT_EXPERIMENT
+    artifact_root: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> MlflowResource:
+        """Make the resource from settings."""
+        tracking = MlflowTracking.of(settings)
+        return cls(
+            tracking_uri=tracking.tracking_uri,
+            artifact_root=tracking.artifact_root,
+            identity=tracking.identity.fields(),
+        )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields for repr and str, without the credentials in the address."""
+        for name, value in super().__repr_args__():
+            yield name, redact_uri(self.tracking_uri) if name == "tracking_uri" else value
+
+    def open(self) -> MlflowTracking:
+        """Return the tracking; MLflow itself is opened on first use."""
+        identity = self.login
+        return MlflowTracking(self.tracking_uri, self.experiment, self.artifact_root, identity)
