@@ -20,6 +20,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import dagster as dg
 import hypothesis
 import pytest
 from filelock import FileLock
@@ -219,6 +220,13 @@ def engine() -> Iterator[Engine]:
     started = start_engine()
     with started.scope():
         yield started
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's memory for one test."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 @contextmanager

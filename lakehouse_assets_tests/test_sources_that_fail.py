@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import dagster as dg
-import pytest
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.gold import latest
@@ -112,12 +111,6 @@ def test_a_delivery_that_comes_while_a_table_is_built_does_not_reach_into_it(
     assert house.materialise("airline_monthly", "2014-02-01", *loaded).success
     rows = lake.engine.rows(rows_of(latest(SILVER_FLIGHTS), frame, FEBRUARY, lake))
     assert [row["member_no"] for row in rows] == [1]
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(

@@ -21,7 +21,7 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.orchestration.alerts import Alert, send_alert
+from lakehouse_assets.orchestration.alerts import send_alert
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.settings import load_settings
 from lakehouse_assets.sources.connection import Source
@@ -81,7 +81,7 @@ def by_database_of_mlflow(peer: Peer) -> None:
 
 
 def by_webhook(peer: Peer) -> None:
-    send_alert(Alert("x", {}), SecretStr(f"{peer.address}/{SECRET}"), lambda _: None)
+    send_alert("x", SecretStr(f"{peer.address}/{SECRET}"), lambda _: None)
 
 
 def by_entra(peer: Peer) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -27,35 +26,16 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class Alert:
-    """An alert message.
-
-    Attributes:
-        title: What happened.
-        counts: Numbers to report, by name.
-    """
-
-    title: str
-    counts: dict[str, int]
-
-    @property
-    def text(self) -> str:
-        """The message as one line, which Slack and Teams both show."""
-        numbers = ", ".join(f"{name}: {number:,}" for name, number in self.counts.items())
-        return f"{self.title} ({numbers})" if numbers else self.title
-
-
-def send_alert(alert: Alert, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
-    """Log an alert, and send it to the Slack or Teams webhook if there is one.
+def send_alert(text: str, webhook: SecretStr | None, log: Callable[[str], Any]) -> None:
+    """Log one line, and send it to the Slack or Teams webhook if there is one.
 
     Raises:
         LakehouseError: the webhook did not accept it; the message does not show its address.
     """
-    log(alert.text)
+    log(text)
     if webhook is None:
         return
-    reason = post_json(webhook.get_secret_value(), {"text": alert.text})
+    reason = post_json(webhook.get_secret_value(), {"text": text})
     if reason is None:
         return
     raise LakehouseError(
@@ -88,8 +68,8 @@ def alert_sensors(status: dg.DefaultSensorStatus) -> list[dg.SensorDefinition]:
     def failed_runs(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         steps = len(context.get_step_failure_events())
-        alert = Alert(f"Run {run.run_id} of {run.job_name} failed", {"failed steps": steps})
-        send_alert(alert, _webhook(), context.log.warning)
+        text = f"Run {run.run_id} of {run.job_name} failed (failed steps: {steps:,})"
+        send_alert(text, _webhook(), context.log.warning)
 
     return [
         *(
@@ -128,9 +108,9 @@ def _rows_sensor(
         for partition, number in sorted(counts.items()):
             if number == rows.get(partition, 0):
                 continue
-            alert = Alert(f"{declared.title} in {partition}", {declared.rows: number})
+            text = f"{declared.title} in {partition} ({declared.rows}: {number:,})"
             try:
-                send_alert(alert, _webhook(), context.log.warning)
+                send_alert(text, _webhook(), context.log.warning)
             except LakehouseError as error:
                 if not sent:
                     raise
@@ -138,7 +118,7 @@ def _rows_sensor(
                 # rest, or fails.
                 context.log.error(str(error))
                 break
-            sent.append(alert.text)
+            sent.append(text)
             rows[partition] = number
         else:
             after = records[-1].storage_id if records else after

@@ -17,12 +17,11 @@ from lakehouse_assets.domains.airline.gold.movements import GOLD_NEWLY_AT_RISK
 from lakehouse_assets.domains.airline.gold.segments import GOLD_CUSTOMER_SEGMENTS_ML
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration import alerts
-from lakehouse_assets.orchestration.alerts import Alert, send_alert
+from lakehouse_assets.orchestration.alerts import send_alert
 from lakehouse_assets.settings import Settings, load_settings
 from lakehouse_assets_tests.airline.samples import House
 from lakehouse_assets_tests.airline.test_movements import segmented
 
-ALERT = Alert("Members are newly At-Risk in 2014-03-01", {"members": 1200})
 TEXT = "Members are newly At-Risk in 2014-03-01 (members: 1,200)"
 
 
@@ -54,13 +53,13 @@ def webhook() -> Iterator[tuple[str, list[bytes]]]:
 
 def test_without_a_webhook_alerts_are_logged() -> None:
     lines: list[str] = []
-    send_alert(ALERT, None, lines.append)
+    send_alert(TEXT, None, lines.append)
     assert lines == [TEXT]
 
 
 def test_a_webhook_is_sent_the_text_alone(webhook: tuple[str, list[bytes]]) -> None:
     address, received = webhook
-    send_alert(ALERT, SecretStr(f"{address}/hook-secret"), lambda _text: None)
+    send_alert(TEXT, SecretStr(f"{address}/hook-secret"), lambda _text: None)
     assert [json.loads(body) for body in received] == [{"text": TEXT}]
 
 
@@ -70,7 +69,7 @@ def test_a_webhook_that_fails_is_an_error_without_its_address(
 ) -> None:
     address = f"{webhook[0]}{path}" if path else "http://127.0.0.1:1/hook-secret"
     with pytest.raises(LakehouseError, match="LAKEHOUSE_ALERT_WEBHOOK") as caught:
-        send_alert(ALERT, SecretStr(address), lambda _text: None)
+        send_alert(TEXT, SecretStr(address), lambda _text: None)
     assert "127.0.0.1" not in str(caught.value)
     assert len(webhook[1]) == (path is not None), "a redirect is no delivery"
 
@@ -81,7 +80,7 @@ def test_clear_text_stays_on_this_machine(
     """A proxy would carry it to somebody else's machine."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    send_alert(ALERT, SecretStr(f"{webhook[0]}/hook"), lambda _text: None)
+    send_alert(TEXT, SecretStr(f"{webhook[0]}/hook"), lambda _text: None)
     assert len(webhook[1]) == 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 
 import dagster as dg
@@ -64,12 +64,6 @@ OF_PURCHASES = frozenset(
         "gold_segment_summary", "gold_segment_migration", "gold_newly_at_risk",
     }
 )  # fmt: skip
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 class Paper(Caretaker):

@@ -41,12 +41,6 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
-
-
-@pytest.fixture
 def stored_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """An instance in files, like a user's: a thread cannot write to one in memory during a read."""
     with dg.DagsterInstance.local_temp(str(tmp_path)) as stored:

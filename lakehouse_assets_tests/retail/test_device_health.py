@@ -142,7 +142,7 @@ def test_devices_at_risk_are_told_once_a_day(
     sent: list[str] = []
     monkeypatch.setattr(
         "lakehouse_assets.orchestration.alerts.send_alert",
-        lambda alert, *_: sent.append(alert.text),
+        lambda text, *_: sent.append(text),
     )
     (sensor,) = [
         sensor for sensor in house.definitions().sensors or []

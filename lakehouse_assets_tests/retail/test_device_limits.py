@@ -163,7 +163,7 @@ def test_the_sample_has_an_episode_across_midnight_and_one_alert_for_each(
     sent: list[str] = []
     monkeypatch.setattr(
         "lakehouse_assets.orchestration.alerts.send_alert",
-        lambda alert, *_: sent.append(alert.text),
+        lambda text, *_: sent.append(text),
     )
     (sensor,) = [
         sensor

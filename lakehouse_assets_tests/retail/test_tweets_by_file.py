@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -35,12 +35,6 @@ DAY, NEXT_DAY, NEXT_MONTH = "2021-09-06", "2021-09-07", "2021-10-04"
 OF_DAY = between(TWEETS.partition, date(2021, 9, 6), date(2021, 9, 7))
 # A record that cannot be split, and another one.
 BROKEN = '[{"time": "2021-09-05T06:01:02Z", "unheard": 1}, %s]'
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def tweets_of(*users: str) -> str:
