@@ -37,6 +37,7 @@ from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,
+    Lakehouse,
     SampleRun,
     command,
     member,
@@ -273,18 +274,17 @@ def house(new_house: Callable[..., House]) -> House:
 
 
 @pytest.fixture
-def lakehouse(
-    house: House,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Callable[..., tuple[int, str, str]]:
-    """Run the command line on a house; exit code, output and errors."""
+def lakehouse(house: House, lakehouse_on: Callable[[House], Lakehouse]) -> Lakehouse:
+    """Run the command line on an empty house; exit code, output and errors."""
+    return lakehouse_on(house)
+
+
+@pytest.fixture
+def lakehouse_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[House], Lakehouse]:
+    """Run the command line on a given house, in this process."""
     monkeypatch.chdir(tmp_path)
-    # Set and removed again with the test: a run leaves its own value behind.
-    monkeypatch.setenv("DAGSTER_HOME", str(house.settings.dagster_home))
-    for name, value in variables_of(house).items():
-        monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lakehouse", *arguments])
@@ -297,7 +297,14 @@ def lakehouse(
         said = capsys.readouterr()
         return code, said.out, said.err
 
-    return run
+    def on(house: House) -> Lakehouse:
+        # Set and removed again with the test: a run leaves its own value behind.
+        monkeypatch.setenv("DAGSTER_HOME", str(house.settings.dagster_home))
+        for name, value in variables_of(house).items():
+            monkeypatch.setenv(name, value)
+        return run
+
+    return on
 
 
 @pytest.fixture(scope="session")

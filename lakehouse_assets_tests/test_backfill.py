@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,9 +12,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration import planning
 from lakehouse_assets.orchestration.backfill import Months, plan_backfill
 from lakehouse_assets.orchestration.planning import PlannedRun
-from lakehouse_assets.orchestration.run import execute
-from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
-from lakehouse_assets_tests.test_incremental import values
+from lakehouse_assets_tests.airline.samples import House, member, purchase
 
 RANGE = Months(date(2014, 1, 1), date(2014, 3, 1))
 
@@ -61,20 +58,6 @@ def test_only_the_range_is_planned(house: House) -> None:
         plan_backfill(house.settings, "airline", Months.parse("2015-01"))
 
 
-def test_a_backfill_in_chunks_is_the_same_as_month_by_month(
-    three_months: House, new_house: Callable[..., House]
-) -> None:
-    one = new_house("one")
-    shutil.copytree(three_months.settings.landing, one.settings.landing, dirs_exist_ok=True)
-    # The three months were made by the runs that a backfill of one chunk has.
-    chunk = plan_backfill(one.settings, "airline", RANGE, 3).runs
-    assert three_months.planned() == list(chunk)
-    each = plan_backfill(one.settings, "airline", RANGE, 1).runs
-    assert len(each) > len(chunk)
-    assert execute(one.settings, each).errors == []
-    assert values(one) == values(three_months)
-
-
 def test_an_interrupted_backfill_goes_on_and_reads_what_has_changed_again(house: House) -> None:
     for month in (1, 2, 3):
         house.deliver_purchases(f"2014-0{month}-10", [purchase(f"T{month}")])
@@ -101,20 +84,21 @@ def test_an_interrupted_backfill_goes_on_and_reads_what_has_changed_again(house:
     assert plan_backfill(house.settings, "airline", RANGE, 1).done == 0
 
 
-def test_the_command_fills_a_range_and_forgets_its_progress(house: House, tmp_path: Path) -> None:
+def test_the_command_fills_a_range_and_forgets_its_progress(
+    house: House, lakehouse: Callable[..., tuple[int, str, str]]
+) -> None:
     house.deliver_purchases("2014-02-10", [purchase("A")])
     for later in ("2014-04-02", "2014-05-30"):
         house.deliver_purchases(later, [purchase(later)])
-    variables = variables_of(house)
-    done = command("backfill", "airline", "2014-02", variables=variables, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "· airline_daily 2014-02-10" in done.stdout
+    code, out, err = lakehouse("backfill", "airline", "2014-02")
+    assert code == 0, err
+    assert "· airline_daily 2014-02-10" in out
     assert house.count("silver_transactions") == 1
-    assert "lakehouse backfill airline 2014-04..2014-05" in done.stdout
+    assert "lakehouse backfill airline 2014-04..2014-05" in out
     assert list((house.settings.dagster_home / "backfills").iterdir()) == []
-    wrong = command("backfill", "airline", "February", variables=variables, cwd=tmp_path)
-    assert wrong.returncode == 1
-    assert "write it as 2024-01..2024-12" in wrong.stderr
+    code, _, err = lakehouse("backfill", "airline", "February")
+    assert code == 1
+    assert "write it as 2024-01..2024-12" in err
 
 
 def test_large_deliveries_are_loaded_in_shorter_runs(

@@ -22,14 +22,13 @@ from lakehouse_assets.domains.airline.gold import value as gold
 from lakehouse_assets_tests.airline.samples import (
     REPOSITORY,
     House,
+    Lakehouse,
     SampleRun,
     command,
     member,
     purchase,
     variables_of,
 )
-
-Lakehouse = Callable[..., tuple[int, str, str]]
 
 
 def refuses(result: tuple[int, str, str], *parts: str) -> None:
@@ -95,34 +94,22 @@ def test_run_gives_back_every_row_that_the_files_hold(sample: SampleRun) -> None
     assert house.count("silver_flights") + aside == house.count("bronze_flights")
 
 
-def test_sql_knows_tables_by_name_alias_and_domain(
-    sample: SampleRun, lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables_of(sample.house).items():
-        monkeypatch.setenv(name, value)
-    for name in ("dim_time", "dim_date", "conformed.dim_date"):
-        code, out, err = lakehouse("sql", f"select count(*) as days from {name}")  # noqa: S608
-        assert (code, err) == (0, "")
-        assert "73049" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "shown"), [((), 50), (("--limit", "3"), 3), (("--format", "csv"), 73_049)]
-)
 def test_sql_shows_as_many_rows_as_asked_for_and_says_when_there_are_more(
-    sample: SampleRun,
-    lakehouse: Lakehouse,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    shown: int,
+    sample: SampleRun, lakehouse_on: Callable[[House], Lakehouse]
 ) -> None:
-    for name, value in variables_of(sample.house).items():
-        monkeypatch.setenv(name, value)
-    code, out, said = lakehouse("sql", "select date from dim_time order by 1", *arguments)
-    days = re.findall(r"\d{4}-\d\d-\d\d", out)
-    assert (code, len(days), days[:2]) == (0, shown, ["1900-01-01", "1900-01-02"])
-    cut = f"Only the first {shown} rows are shown; --limit shows more.\n"
-    assert said == ("" if "csv" in arguments else cut)
+    lakehouse = lakehouse_on(sample.house)
+    # A table by its alias, its name, and its name with the domain.
+    for table, arguments, shown in (
+        ("dim_time", (), 50),
+        ("dim_date", ("--limit", "3"), 3),
+        ("conformed.dim_date", ("--format", "csv"), 73_049),
+    ):
+        query = f"select date from {table} order by 1"  # noqa: S608
+        code, out, said = lakehouse("sql", query, *arguments)
+        days = re.findall(r"\d{4}-\d\d-\d\d", out)
+        assert (code, len(days), days[:2]) == (0, shown, ["1900-01-01", "1900-01-02"])
+        cut = f"Only the first {shown} rows are shown; --limit shows more.\n"
+        assert said == ("" if "csv" in arguments else cut)
 
 
 def test_sql_takes_its_statement_from_an_argument_a_file_or_stdin(
@@ -158,14 +145,11 @@ def test_safe_sql_reads_the_lake_and_nothing_else(sample: SampleRun, tmp_path: P
         done = command("sql", "--safe", query, variables=variables_of(sample.house), cwd=tmp_path)
         return done.returncode, done.stdout, done.stderr
 
-    assert safely("select count(*) as n from dim_time") == (0, "    n\n-----\n73049\n", "")
     (tmp_path / "secret.csv").write_text("a\n1\n", encoding="utf-8")
-    for query, part in (
-        (f"select * from read_csv('{tmp_path}/secret.csv')", "disabled by configuration"),  # noqa: S608
-        (f"copy (select 1) to '{sample.house.settings.root}/x.csv'", "only SELECT"),
-        ("set enable_external_access = true", "only SELECT"),
-    ):
-        refuses(safely(query), part)
+    both = f"from dim_time, read_csv('{tmp_path}/secret.csv')"
+    assert safely("select count(*) as n from dim_time") == (0, "    n\n-----\n73049\n", "")
+    refuses(safely(f"select * {both}"), "disabled by configuration")
+    refuses(safely(f"copy (select 1) to '{sample.house.settings.root}/x.csv'"), "only SELECT")
 
 
 def test_tables_lists_all_and_describes_one(lakehouse: Lakehouse) -> None:
@@ -463,14 +447,8 @@ def test_wrong_settings_are_one_sentence_even_in_a_fresh_process(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_an_encoding_lacks_is_replaced_and_stops_no_command(house: House) -> None:
-    house.deliver_members("2014-03-31", [member(1)])
+def test_what_an_encoding_lacks_is_replaced_and_stops_no_command(tmp_path: Path) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LANG": "C", "LC_ALL": "C"}
-    for arguments, shown in (
-        (["run"], "? reference_data"),
-        (["tables", gold.FACT_FLIGHTS.name], " ? dim_"),
-    ):
-        place = house.settings.root.parent
-        done = command(*arguments, variables=variables_of(house) | ascii_only, cwd=place)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert shown in done.stdout
+    done = command("tables", gold.FACT_FLIGHTS.name, variables=ascii_only, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " ? dim_" in done.stdout

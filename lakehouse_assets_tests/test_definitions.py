@@ -70,22 +70,15 @@ def test_definitions_load_in_two_thirds_of_the_time_of_dagster_itself() -> None:
     )
     # From compiled modules, as Dagster's own are, whatever the environment says; the first run
     # compiles them. Processor time of one process, so that a busy machine counts little.
-    assert min(float(python(code, PYTHONDONTWRITEBYTECODE="")) for _ in range(6)) < 2 / 3
+    assert min(float(python(code, PYTHONDONTWRITEBYTECODE="")) for _ in range(4)) < 2 / 3
 
 
-def test_definitions_load_with_warnings_as_errors() -> None:
-    assert (
-        python("import lakehouse_assets.definitions as d; print(bool(d.defs))", "-W", "error")
-        == "True"
-    )
-
-
-def test_loading_definitions_imports_nothing_heavy() -> None:
+def test_definitions_load_without_a_warning_and_import_nothing_heavy() -> None:
     code = (
         "import sys, lakehouse_assets.definitions; "
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
-    assert python(code) == "[]"
+    assert python(code, "-W", "error") == "[]"
 
 
 def test_what_only_looks_and_what_trains_do_without_dagster() -> None:
@@ -127,7 +120,7 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
     assert loaded["location_name"] == project["code_location_name"]
 
 
-def test_dg_lists_checks_and_launches(house: House) -> None:
+def test_dg_lists_and_launches(house: House) -> None:
     """`[tool.dg]` in pyproject.toml is what Dagster's own command and `dagster dev` read."""
     variables = {
         **os.environ,
@@ -150,21 +143,18 @@ def test_dg_lists_checks_and_launches(house: House) -> None:
         *(stream_key(stream).to_user_string() for stream in STREAMS),
         PAGES_KEY.to_user_string(),
     }
-    dg_command("check", "defs")
     dg_command("launch", "--job", "reference_data")
     assert house.rows(gold_calendar.DIM_DATE)
 
 
-def test_every_table_is_exactly_one_asset_and_every_other_asset_a_stream_or_the_pages(
+def test_every_table_is_exactly_one_asset_and_says_who_what_and_where(
     definitions: dg.Definitions,
 ) -> None:
-    keys = [spec.key for spec in definitions.resolve_all_asset_specs()]
+    specs = [*definitions.resolve_all_asset_specs()]
     tables = [dg.AssetKey(table.key) for table in REGISTRY]
-    assert Counter(keys) == Counter([*tables, *map(stream_key, STREAMS), PAGES_KEY])
-
-
-def test_every_asset_says_who_what_and_where(definitions: dg.Definitions) -> None:
-    for spec in definitions.resolve_all_asset_specs():
+    keys = [*tables, *map(stream_key, STREAMS), PAGES_KEY]
+    assert Counter(spec.key for spec in specs) == Counter(keys)
+    for spec in specs:
         if spec.kinds & {"stream", "html"}:
             assert spec.owners
             assert spec.description
@@ -187,17 +177,15 @@ def test_groups_are_small_enough_to_read(definitions: dg.Definitions) -> None:
     assert sizes["retail_gold_sales"] == 5
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "spark"])
-def test_kinds_say_what_runs(tmp_path: Path, engine: str) -> None:
-    definitions = build_defs(Settings(root=tmp_path, engine=engine))
-    kinds = {spec.key.path[-1]: spec.kinds for spec in definitions.resolve_all_asset_specs()}
-    assert kinds["gold_customer_segments_ml"] == {"deltalake", "mlflow", "scikitlearn"}
-    assert kinds["silver_flights"] == {"deltalake", "silver", engine}
-    assert kinds["stream_thermostat"] == {"stream"}
-    assert all(
-        (engine in found) + len({"mlflow", "stream", "html"} & found) == 1
-        for found in kinds.values()
-    )
+def test_kinds_say_what_runs(tmp_path: Path) -> None:
+    for engine in ("duckdb", "spark"):
+        definitions = build_defs(Settings(root=tmp_path, engine=engine))
+        kinds = {spec.key.path[-1]: spec.kinds for spec in definitions.resolve_all_asset_specs()}
+        assert kinds["gold_customer_segments_ml"] == {"deltalake", "mlflow", "scikitlearn"}
+        assert kinds["silver_flights"] == {"deltalake", "silver", engine}
+        assert kinds["stream_thermostat"] == {"stream"}
+        for found in kinds.values():
+            assert (engine in found) + len({"mlflow", "stream", "html"} & found) == 1
 
 
 def test_dagster_can_load_everything_as_its_servers_do(definitions: dg.Definitions) -> None:

@@ -26,7 +26,7 @@ from lakehouse_assets.orchestration.event_log import PooledSqliteEventLogStorage
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.storage.local_files import LocalFiles
-from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
+from lakehouse_assets_tests.airline.samples import House, Lakehouse, member, purchase
 
 
 def test_a_sound_house_is_well(house: House) -> None:
@@ -39,7 +39,7 @@ def test_a_sound_house_is_well(house: House) -> None:
 
 
 def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_same(
-    house: House,
+    house: House, lakehouse: Lakehouse
 ) -> None:
     """A table that cannot be shown after a run must not hide why the run failed."""
     house.deliver_purchases("2014-03-03", [purchase("A")])
@@ -51,10 +51,10 @@ def test_every_table_of_another_version_is_named_and_a_run_tells_them_all_the_sa
     found = [f for f in examine(house.settings) if f.area == "tables" and f.state == "error"]
     assert [f.check for f in found] == ["silver_transactions", "gold_segment_summary"]
     assert all(f"Table {f.check} {text}" in f.text for f in found)
-    said = command("run", variables=variables_of(house), cwd=house.settings.landing.parent)
-    assert said.returncode == 1
+    code, _, said = lakehouse("run")
+    assert code == 1
     for table in (SILVER_TRANSACTIONS, gold.GOLD_SEGMENT_SUMMARY):
-        assert f"Table {table.name} {text}" in said.stderr
+        assert f"Table {table.name} {text}" in said
 
 
 def test_what_is_wrong_is_said_with_its_remedy(house: House) -> None:
@@ -89,17 +89,15 @@ def test_a_check_that_breaks_off_does_not_take_the_others_with_it(house: House) 
     assert not is_well(found)
 
 
-@pytest.mark.parametrize("sound", [True, False])
-def test_scripts_read_it(house: House, sound: bool) -> None:
-    if not sound:
-        house.settings.landing.rmdir()
-    done = command(
-        "doctor", "--json", variables=variables_of(house), cwd=house.settings.root.parent
-    )
-    assert done.returncode == (0 if sound else 1), done.stderr
-    states = {(f["area"], f["check"]): f["state"] for f in json.loads(done.stdout)}
-    assert states["lake", "write"] == "ok"
-    assert states["landing", "folder"] == ("ok" if sound else "error")
+def test_scripts_read_it(house: House, lakehouse: Lakehouse) -> None:
+    for sound in (True, False):
+        if not sound:
+            house.settings.landing.rmdir()
+        code, out, err = lakehouse("doctor", "--json")
+        assert code == (0 if sound else 1), err
+        states = {(f["area"], f["check"]): f["state"] for f in json.loads(out)}
+        assert states["lake", "write"] == "ok"
+        assert states["landing", "folder"] == ("ok" if sound else "error")
 
 
 def test_packages_that_do_not_fit_are_named(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +145,7 @@ def test_the_settings_of_the_home_are_read(house: House, text: str, state: str, 
 
 
 def test_a_home_of_an_earlier_version_is_mended_when_people_say_so(
-    house: House, tmp_path: Path
+    house: House, lakehouse: Lakehouse
 ) -> None:
     config = house.settings.dagster_home / "dagster.yaml"
     config.parent.mkdir()
@@ -162,8 +160,7 @@ def test_a_home_of_an_earlier_version_is_mended_when_people_say_so(
     ):
         pass
     assert config.read_text(encoding="utf-8") == mine
-    fixed = command("doctor", "--fix", variables=variables_of(house), cwd=tmp_path)
-    assert fixed.stderr.startswith("Updated ")
+    assert lakehouse("doctor", "--fix")[2].startswith("Updated ")
     (copy,) = config.parent.glob("dagster.yaml.bak-*")
     assert copy.read_text(encoding="utf-8") == mine
     now = config.read_text(encoding="utf-8")

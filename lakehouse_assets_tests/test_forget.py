@@ -31,7 +31,7 @@ from lakehouse_assets.orchestration.forgetting import (
 from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.settings import Settings
-from lakehouse_assets_tests.airline.samples import House, command, member, purchase, variables_of
+from lakehouse_assets_tests.airline.samples import House, Lakehouse, member, purchase
 
 KEY = "k" * 32
 # In no other record, nor in any key or hash by chance.
@@ -71,15 +71,6 @@ def lived_in(new_house: Callable[..., House]) -> House:
     return house
 
 
-def forget(house: House, *arguments: str, key: str = KEY) -> tuple[int, str, str]:
-    done = command(
-        "forget", "airline", "member", *arguments,
-        variables={**variables_of(house), "LAKEHOUSE_FORGET_KEY": key},
-        cwd=house.settings.landing.parent,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
-
-
 def stored(folder: Path) -> list[Path]:
     """Return the files of a lake that name the person, in Parquet's values or anywhere else."""
     words = [text.encode() for text in (str(NUMBER), NAME, EMAIL)]
@@ -100,11 +91,14 @@ def without_clocks(house: House, name: str) -> list[dict[str, object]]:
 
 
 def test_nothing_of_a_forgotten_person_is_left_and_files_bring_nothing_back(
-    lived_in: House, new_house: Callable[..., House]
-) -> None:
-    house = lived_in
+    lived_in: House, new_house: Callable[..., House],
+    lakehouse_on: Callable[[House], Lakehouse], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    house, lakehouse = lived_in, lakehouse_on(lived_in)
+    monkeypatch.setenv("LAKEHOUSE_FORGET_KEY", KEY)
     assert len(stored(house.settings.root)) > 10
-    code, said, errors = forget(house, f" {NUMBER}.0", "--reason", "request 7", "--purge", "--yes")
+    request = (f" {NUMBER}.0", "--reason", "request 7", "--purge", "--yes")
+    code, said, errors = lakehouse("forget", "airline", "member", *request)
     assert (code, errors) == (0, ""), said
     assert "airline/transactions/2014-01-15/transactions.json" in said.replace("\n", "")
     assert stored(house.settings.root) == []
@@ -144,12 +138,8 @@ def test_nothing_of_a_forgotten_person_is_left_and_files_bring_nothing_back(
     before = {name: without_clocks(house, name) for name in gold}
     again = house.settings.landing / "airline/transactions/2014-01-15/transactions.json"
     again.with_name("again.json").write_bytes(again.read_bytes())
-    done = command(
-        "run",
-        variables={**variables_of(house), "LAKEHOUSE_FORGET_KEY": KEY},
-        cwd=house.settings.landing.parent,
-    )
-    assert done.returncode == 0, done.stderr
+    code, _, errors = lakehouse("run")
+    assert code == 0, errors
     assert stored(house.settings.root) == []
     assert {name: without_clocks(house, name) for name in gold} == before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -17,7 +18,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.io_manager import preview
 from lakehouse_assets.text import UNSEEN, markdown, visible
-from lakehouse_assets_tests.airline.samples import House, command, purchase, variables_of
+from lakehouse_assets_tests.airline.samples import House, Lakehouse, purchase
 from lakehouse_assets_tests.lake.samples import WHOLE
 
 # Clears the screen, sets the window's title, turns the direction of text, and is markup of Rich.
@@ -55,7 +56,9 @@ def test_a_preview_holds_no_markup_of_its_rows() -> None:
     assert f"| {'y' * 59}… |" in lines[4]
 
 
-def test_what_was_delivered_is_escaped_in_every_output(house: House, tmp_path: Path) -> None:
+def test_what_was_delivered_is_escaped_in_every_output(
+    house: House, lakehouse: Lakehouse, tmp_path: Path
+) -> None:
     zone = house.settings.landing / "airline" / "transactions"
     day = zone / "2014-03-03"
     house.deliver_purchases(
@@ -65,7 +68,7 @@ def test_what_was_delivered_is_escaped_in_every_output(house: House, tmp_path: P
     (day / "broken.json.gz").write_bytes(gzip.compress(HOSTILE.encode())[:-4])
     (zone / HOSTILE.replace("/", "")).mkdir()
     told = {
-        arguments[0]: command(*arguments, variables=variables_of(house), cwd=tmp_path)
+        arguments[0]: lakehouse(*arguments)
         for arguments in (
             ("land", "airline/transactions", str(tmp_path / HOSTILE), "--date", "2014-03-03"),
             ("run",),
@@ -74,12 +77,12 @@ def test_what_was_delivered_is_escaped_in_every_output(house: House, tmp_path: P
             ("sql", "select * from bronze_transactions, bronze_transactions_rejects"),
         )
     }  # fmt: skip
-    for name, done in told.items():
-        assert not obeys(done.stdout + done.stderr), name
-        assert "Traceback" not in done.stderr, name
-    assert r"\x1b[2J" in told["land"].stderr
-    assert r"\x1b[2J" in told["run"].stdout + told["run"].stderr
-    assert SHOWN in told["sql"].stdout
+    for name, (_, out, err) in told.items():
+        assert not obeys(out + err), name
+        assert "Traceback" not in err, name
+    assert r"\x1b[2J" in told["land"][2]
+    assert r"\x1b[2J" in told["run"][1] + told["run"][2]
+    assert SHOWN in told["sql"][1]
     with dagster_instance(house.settings) as instance:
         events = [e for run in instance.get_run_records() for e in instance.all_logs(
             run.dagster_run.run_id
@@ -121,14 +124,11 @@ def test_formulas_are_neutralised_and_numbers_stay(value: object, written: str) 
     assert next(csv.reader([line], strict=True))[:2] == [written, "1"] or "\r" in line
 
 
-def test_formulas_are_neutralised_where_csv_is_asked_for(house: House, tmp_path: Path) -> None:
+def test_formulas_are_neutralised_where_csv_is_asked_for(
+    house: House, lakehouse: Lakehouse
+) -> None:
     house.settings.root.mkdir()
-    query = "select '=1+1' as \"@a\", '-x' as b, -1 as c"
-
-    def sql(*options: str) -> tuple[int, str, str]:
-        done = command("sql", query, *options, variables=variables_of(house), cwd=tmp_path)
-        return done.returncode, done.stdout, done.stderr
-
+    sql = partial(lakehouse, "sql", "select '=1+1' as \"@a\", '-x' as b, -1 as c")
     assert sql("--format", "csv") == (0, "@a,b,c\n=1+1,-x,-1\n", "")
     assert sql("--format", "csv", "--safe-formulas") == (0, "'@a,b,c\n'=1+1,'-x,-1\n", "")
     code, _, said = sql("--safe-formulas")

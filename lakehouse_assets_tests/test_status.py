@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
@@ -23,8 +23,8 @@ from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSA
 from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets_tests.airline.samples import (
     House,
+    Lakehouse,
     SampleRun,
-    command,
     member,
     purchase,
     variables_of,
@@ -121,9 +121,9 @@ def test_who_wrote_last_stays_known_however_often_a_table_is_maintained(house: H
 
 
 def test_the_sample_is_complete_and_its_failing_rules_are_counted(
-    sample: SampleRun, tmp_path: Path
+    sample: SampleRun, lakehouse_on: Callable[[House], Lakehouse]
 ) -> None:
-    house = sample.house
+    house, lakehouse = sample.house, lakehouse_on(sample.house)
     found = by_name(status(house.settings))
     assert found["conformed.dim_date"].freshness == "no deadline"
     assert found["airline.silver_flights"].rows == house.count("silver_flights")
@@ -134,14 +134,14 @@ def test_the_sample_is_complete_and_its_failing_rules_are_counted(
     assert found["airline.silver_transactions"].failing_rules == len({r["rule"] for r in failing})
     partitions = {row["partition"] for row in failing}
     assert 0 < found["airline.silver_transactions"].failing_partitions == len(partitions)
-    done = command("status", "--json", variables=variables_of(house), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    told = {table["table"]: table for table in json.loads(done.stdout)}
+    code, out, err = lakehouse("status", "--json")
+    assert code == 0, err
+    told = {table["table"]: table for table in json.loads(out)}
     assert told.keys() == found.keys()
     assert told["airline.silver_flights"]["rows"] == house.count("silver_flights")
-    text = command("status", variables=variables_of(house), cwd=tmp_path)
-    assert "airline.silver_flights" in text.stdout
-    assert "fresh" in text.stdout
+    text = lakehouse("status")[1]
+    assert "airline.silver_flights" in text
+    assert "fresh" in text
 
 
 @pytest.mark.parametrize(

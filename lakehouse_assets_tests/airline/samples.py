@@ -9,12 +9,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 import pyarrow as pa
@@ -426,6 +426,10 @@ def variables_of(house: House) -> dict[str, str]:
         "LAKEHOUSE_DAGSTER_HOME": str(settings.dagster_home),
         "LAKEHOUSE_AUDIT": str(settings.audit),
     }
+
+
+# Runs a command in this process; returns the exit code, the output and the errors.
+Lakehouse: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from lakehouse_assets.cli.stream_status import stream_status
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.orchestration.stream_reader import reading as read_stream
 from lakehouse_assets.sources.folder_stream import FolderSource
-from lakehouse_assets_tests.airline.samples import House, command, variables_of
+from lakehouse_assets_tests.airline.samples import House, Lakehouse
 from lakehouse_assets_tests.streams.samples import reading
 
 
@@ -28,7 +28,7 @@ def sent(house: House) -> Path:
     return folder
 
 
-def test_each_partition_has_its_offset_and_lag(house: House) -> None:
+def test_each_partition_has_its_offset_and_lag(house: House, lakehouse: Lakehouse) -> None:
     folder = sent(house)
     with read_stream(THERMOSTAT, FolderSource(folder), house.lake, "a", "test") as ingest:
         ingest.cycle(0, 3)
@@ -39,15 +39,14 @@ def test_each_partition_has_its_offset_and_lag(house: House) -> None:
     assert places == {
         ("retail/occupancy", 0): 0, ("retail/thermostat", 0): 2, ("retail/thermostat", 1): 3,
     }  # fmt: skip
-    done = command("status", "--json", variables=variables_of(house), cwd=house.settings.landing)
-    told = {table["table"]: table for table in json.loads(done.stdout)}
+    told = {table["table"]: table for table in json.loads(lakehouse("status", "--json")[1])}
     (first, _) = told["retail.bronze_thermostat"]["stream"]
     assert first["last_event"] == "2021-09-06T00:08:00+00:00"
     assert first["closed_minute"] == "2021-09-06T00:05:00+00:00"
     assert told["retail.silver_thermostat"]["stream"] is None
-    shown = command("status", variables=variables_of(house), cwd=house.settings.landing)
-    assert shown.returncode == 0
-    assert "last event (UTC)" in shown.stdout
+    code, out, _ = lakehouse("status")
+    assert code == 0
+    assert "last event (UTC)" in out
 
 
 def test_without_an_address_there_is_no_status_and_doctor_says_so(house: House) -> None:
