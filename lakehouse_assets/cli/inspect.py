@@ -6,6 +6,8 @@ import io
 import json
 import shutil
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -194,9 +196,9 @@ def status(
     if as_json:
         of_table: dict[str, list[dict[str, Any]]] = {}
         for part in streams:
-            of_table.setdefault(part.table, []).append(part.as_json())
-        tables = [table.as_json() | {"stream": of_table.get(table.table)} for table in found]
-        print(json.dumps(tables, indent=2))  # noqa: T201
+            of_table.setdefault(part.table, []).append(asdict(part))
+        tables = [asdict(table) | {"stream": of_table.get(table.table)} for table in found]
+        print(json.dumps(tables, indent=2, default=datetime.isoformat))  # noqa: T201
         return
     colours = {
         "damaged": "red",

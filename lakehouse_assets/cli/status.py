@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.registry import Table
@@ -77,12 +77,6 @@ class TableStatus:
     freshness: Freshness = "never"
     failing_rules: int | None = None
     failing_partitions: int | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the status for scripts."""
-        found = asdict(self)
-        found["updated_at"] = self.updated_at.isoformat() if self.updated_at else None
-        return found
 
 
 def status(settings: Settings, now: datetime | None = None) -> list[TableStatus]:

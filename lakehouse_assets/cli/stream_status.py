@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,11 +57,6 @@ class StreamStatus:
     last_event: datetime | None = None
     closed_minute: datetime | None = None
     problem: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the status for scripts."""
-        moments = {"last_event": self.last_event, "closed_minute": self.closed_minute}
-        return asdict(self) | {n: m.isoformat() if m else None for n, m in moments.items()}
 
 
 def stream_status(settings: Settings) -> list[StreamStatus]:
