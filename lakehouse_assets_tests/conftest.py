@@ -74,7 +74,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="what `make demo` has printed: its lake is looked at, and no other one made of data/",
     )
-    parser.addoption("--kill-points", default=30, type=int, help="how many pipelines are killed")
+    parser.addoption("--kill-points", default=16, type=int, help="how many pipelines are killed")
     parser.addoption("--kill-seed", default=1, type=int, help="seed of the moments of the kills")
 
 

@@ -481,9 +481,17 @@ class Models:
         return found
 
 
-def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
-    """Kill the second month's fit at seeded writes of MLflow's client, then fit it again."""
-    chance, model, findings = random.Random(seed), Models(folder), []  # noqa: S311
+def models(folder: Path, points: int, seed: int, port: int, artifacts: str) -> dict[str, Any]:
+    """Disturb the second month's fit in every way; each time fit it again and look.
+
+    Args:
+        folder: The folder.
+        points: How many writes of MLflow's client are those at which it is killed.
+        seed: Seed of which.
+        port: A free port for a tracking server.
+        artifacts: A folder on a small disk of its own; empty where none can be had.
+    """
+    chance, model, kills = random.Random(seed), Models(folder), []  # noqa: S311
     calls = model.prepare()
     for number in sorted(chance.sample(range(calls), min(points, calls))):
         model.renew()
@@ -494,8 +502,11 @@ def models(folder: Path, points: int, seed: int) -> dict[str, Any]:
 
         hit = fork(killed)
         fork(lambda: model.fit(_MONTHS[1]))
-        findings.append({"number": number, "hit": hit, **model.look()})
-    return {"calls": calls, "findings": findings}
+        kills.append({"number": number, "hit": hit, **model.look()})
+    found = {"calls": calls, "kills": kills, "locked": locked(model, calls // 2)}
+    if artifacts:
+        found["full"] = full(model, artifacts)
+    return found | {"server": lost_server(model, calls // 2, port)}
 
 
 _LOCKER = """
@@ -507,12 +518,10 @@ sys.stdin.read()
 """
 
 
-def model_locked(folder: Path) -> dict[str, Any]:
-    """Lock the store from a second process in the midst of a fit, then let go and fit again."""
-    model = Models(folder)
-    calls = model.prepare()
+def locked(model: Models, number: int) -> dict[str, Any]:
+    """Lock the store from a second process before a write, then let go and fit again."""
     model.renew()
-    pid = folder / "locker.pid"
+    pid = model.folder / "locker.pid"
 
     def lock() -> None:
         locker = subprocess.Popen(
@@ -524,22 +533,15 @@ def model_locked(folder: Path) -> dict[str, Any]:
         pid.write_text(str(locker.pid), encoding="utf-8")
 
     # The lock ends with the process of the attempt, whose end of the pipe is the locker's input.
-    error = model.attempt(calls // 2, lock)
+    error = model.attempt(number, lock)
     with suppress(ProcessLookupError):
         os.kill(int(pid.read_text("utf-8")), signal.SIGKILL)
     fork(lambda: model.fit(_MONTHS[1]))
     return {"error": error, **model.look()}
 
 
-def model_full(folder: Path, artifacts: str) -> dict[str, Any]:
-    """Fill the disk of the artefacts in the midst of a fit, then make room and fit again.
-
-    Args:
-        folder: The folder.
-        artifacts: A folder on a disk of its own, which becomes that of the artefacts.
-    """
-    model = Models(folder)
-    model.prepare()
+def full(model: Models, artifacts: str) -> dict[str, Any]:
+    """Fill the disk of the artefacts before the fit, then make room and fit again."""
     model.renew()
     shutil.copytree(model.store / "artifacts", artifacts, dirs_exist_ok=True)
     shutil.rmtree(model.store / "artifacts")
@@ -557,10 +559,9 @@ def model_full(folder: Path, artifacts: str) -> dict[str, Any]:
     return {"error": error, **model.look()}
 
 
-def model_server(folder: Path, port: int) -> dict[str, Any]:
-    """Kill the tracking server in the midst of a fit, then start it and fit again."""
-    model, address = Models(folder), f"http://127.0.0.1:{port}"
-    calls = model.prepare()
+def lost_server(model: Models, number: int, port: int) -> dict[str, Any]:
+    """Kill the tracking server before a write, then start it and fit again."""
+    address = f"http://127.0.0.1:{port}"
     model.renew()
 
     def serve() -> subprocess.Popen[bytes]:
@@ -581,7 +582,7 @@ def model_server(folder: Path, port: int) -> dict[str, Any]:
 
     server = serve()
     try:
-        error = model.attempt(calls // 2, lambda: os.killpg(server.pid, signal.SIGKILL), address)
+        error = model.attempt(number, lambda: os.killpg(server.pid, signal.SIGKILL), address)
         server.wait()
         server = serve()
         fork(lambda: model.fit(_MONTHS[1], address))
@@ -609,7 +610,7 @@ def main() -> None:
     """Import what pipelines need, without starting any thread, and do the task."""
     task = json.loads(sys.argv[1])
     folder = Path(task.pop("folder"))
-    tasks = (kills, kills_in_a_store, together, models, model_locked, model_full, model_server)
+    tasks = (kills, kills_in_a_store, together, models)
     what = {task.__name__: task for task in tasks}[task.pop("task")]
     import dagster  # noqa: F401
     import deltalake  # noqa: F401
@@ -618,7 +619,7 @@ def main() -> None:
 
     import lakehouse_assets.definitions  # noqa: F401
 
-    if what.__name__.startswith("model"):
+    if what is models:
         import matplotlib.figure  # noqa: F401
         import mlflow.sklearn  # noqa: F401
         import skops.io  # noqa: F401

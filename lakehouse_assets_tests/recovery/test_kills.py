@@ -46,7 +46,7 @@ def played(folder: Path, **task: Any) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280 + 3 * int(task.get("points", 0)),
+        timeout=500 + 3 * int(task.get("points", 0)),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
