@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +30,7 @@ from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.storage.local_files import LocalFiles
-from lakehouse_assets_tests.airline.samples import House, SampleRun, member, purchase, variables_of
+from lakehouse_assets_tests.airline.samples import House, SampleRun, member, purchase
 
 
 @pytest.fixture(autouse=True)
@@ -287,32 +284,3 @@ def test_personal_data_is_not_in_what_dagster_remembers(sample: SampleRun) -> No
         preview = str(event.asset_materialization.metadata["preview"].value)
     assert people[0]["status"] in preview or "completed" in preview
     assert not any(email in preview for email in emails)
-
-
-SCRIPT = """
-from multiprocessing import active_children
-from lakehouse_assets.orchestration.planning import plan
-from lakehouse_assets.orchestration.run import execute
-from lakehouse_assets.settings import load_settings
-settings = load_settings()
-outcome = execute(settings, plan(settings).runs)
-print(outcome.errors, active_children())
-"""
-
-
-def test_a_script_without_a_main_guard_runs_and_has_no_second_process(
-    house: House, tmp_path: Path
-) -> None:
-    house.deliver_members("2014-03-31", [member(1)])
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        env=os.environ | variables_of(house),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[] []"
-    assert house.count(gold_segments.GOLD_CUSTOMER_SEGMENTS_ML) == 1
