@@ -7,12 +7,14 @@ Sphinx replaces what is between them with the list as the program declares it. R
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from datetime import date
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -79,14 +81,26 @@ def rows(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
     return "\n".join([f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *lines]) + "\n"
 
 
+def meanings_of(of: type) -> dict[str, str]:
+    """Return the text below each field of a class."""
+    (declared,) = ast.parse(inspect.getsource(of)).body
+    return {
+        field.target.id: " ".join(str(below.value.value).split())
+        for field, below in pairwise(ast.iter_child_nodes(declared))
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+    }  # fmt: skip
+
+
 def settings() -> str:
     """List every setting with its default and its meaning."""
+    meanings = meanings_of(Settings)
     return rows(
         ("Variable", "Meaning", "Default"),
         (
             (
                 code(f"LAKEHOUSE_{name.upper()}"),
-                text(field.description) + (" **A secret.**" if _is_secret(field) else ""),
+                text(meanings[name]) + (" **A secret.**" if _is_secret(field) else ""),
                 _default(name, field),
             )
             for name, field in Settings.model_fields.items()

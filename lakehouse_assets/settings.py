@@ -11,7 +11,7 @@ from dataclasses import fields
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -81,8 +81,14 @@ def _limits(value: Any) -> Any:
     return given
 
 
+Folder: TypeAlias = Annotated[Path, BeforeValidator(_folder)]
+
+
 class Settings(BaseSettings):
-    """Settings of one lakehouse; each field is the variable `LAKEHOUSE_<FIELD>`."""
+    """Settings of one lakehouse; each field is the variable `LAKEHOUSE_<FIELD>`.
+
+    The text below a field is its meaning, which docs/reference/settings.md lists.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="LAKEHOUSE_",
@@ -93,161 +99,102 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    landing: Annotated[Location, NoDecode, PlainValidator(_landing_root)] = Field(
-        Path("data"),
-        description="Landing zone, with files at <domain>/<dataset>/<YYYY-MM-DD>/<file>: a folder "
-        "outside .lakehouse, or abfss:// or https:// of ADLS Gen2 or OneLake.",
-    )
-    root: Annotated[Location, NoDecode, PlainValidator(_lake_root)] = Field(
-        STATE / "lake",
-        description="The lake, with Delta tables at <domain>/<table>: a folder, ADLS Gen2 or "
-        "OneLake.",
-    )
-    identity: Annotated[Identity, NoDecode] = Field(
-        DEFAULT,
-        description="Identity that accesses cloud locations: a kind such as azure_cli, or JSON "
-        "with its fields. Secrets are named by variable or file, not written here.",
-    )
-    landing_identity: Annotated[Identity | None, NoDecode] = Field(
-        None, description="Identity that accesses the landing zone; by default that of the lake."
-    )
-    engine: Literal["duckdb", "spark"] = Field(
-        "duckdb", description="Engine that runs the transformations."
-    )
-    spark_master: str = Field(
-        "local[*]",
-        description="Spark on this machine (local[<n>]), or a cluster (spark://<host>:<port>).",
-    )
-    spark_remote: str | None = Field(
-        None, description="Spark Connect server, sc://<host>:<port>; replaces the master."
-    )
-    spark_token: SecretStr | None = Field(None, description="Token for the Spark Connect server.")
-    spark_tls: bool = Field(False, description="Use TLS for the Spark Connect server.")
-    spark_databricks: str | None = Field(
-        None, description="Databricks: serverless, or the id of a cluster; replaces the master."
-    )
-    spark_jars: Annotated[Path, BeforeValidator(_folder)] = Field(
-        STATE / "spark-jars", description="Folder of the jars that `make spark` fetched."
-    )
-    spark_memory: str | None = Field(
-        None,
-        description="Memory of Spark's driver, as Java writes it (8g); by default a third of the "
-        "machine's, and at least 2g.",
-    )
+    landing: Annotated[Location, NoDecode, PlainValidator(_landing_root)] = Path("data")
+    """Landing zone, with files at <domain>/<dataset>/<YYYY-MM-DD>/<file>: a folder outside
+    .lakehouse, or abfss:// or https:// of ADLS Gen2 or OneLake."""
+    root: Annotated[Location, NoDecode, PlainValidator(_lake_root)] = STATE / "lake"
+    """The lake, with Delta tables at <domain>/<table>: a folder, ADLS Gen2 or OneLake."""
+    identity: Annotated[Identity, NoDecode] = DEFAULT
+    """Identity that accesses cloud locations: a kind such as azure_cli, or JSON with its fields.
+    Secrets are named by variable or file, not written here."""
+    landing_identity: Annotated[Identity | None, NoDecode] = None
+    """Identity that accesses the landing zone; by default that of the lake."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """Engine that runs the transformations."""
+    spark_master: str = "local[*]"
+    """Spark on this machine (local[<n>]), or a cluster (spark://<host>:<port>)."""
+    spark_remote: str | None = None
+    """Spark Connect server, sc://<host>:<port>; replaces the master."""
+    spark_token: SecretStr | None = None
+    """Token for the Spark Connect server."""
+    spark_tls: bool = False
+    """Use TLS for the Spark Connect server."""
+    spark_databricks: str | None = None
+    """Databricks: serverless, or the id of a cluster; replaces the master."""
+    spark_jars: Folder = STATE / "spark-jars"
+    """Folder of the jars that `make spark` fetched."""
+    spark_memory: str | None = None
+    """Memory of Spark's driver, as Java writes it (8g); by default a third of the machine's, and at
+    least 2g."""
     spark_options: Annotated[dict[str, str], NoDecode, BeforeValidator(_json)] = Field(
-        default_factory=dict,
-        description="Further options of Spark as JSON, without secrets; they override those of the "
-        "project.",
+        default_factory=dict
     )
-    mlflow_uri: str = Field(
-        f"sqlite:///{(STATE / 'mlflow' / 'mlflow.db').as_posix()}",
-        description="MLflow tracking store: sqlite:///<file>, a database or a server.",
-    )
-    mlflow_artifacts: Annotated[Location | None, NoDecode, PlainValidator(_location)] = Field(
-        None,
-        description="Where MLflow keeps artefacts: a folder, ADLS Gen2 or OneLake; by default next "
-        "to its SQLite store.",
-    )
-    dagster_home: Annotated[Path, BeforeValidator(_folder)] = Field(
-        STATE / "dagster",
-        description="Home of the persistent Dagster instance; its telemetry is off.",
-    )
-    pages: Annotated[Path, BeforeValidator(_folder)] = Field(
-        STATE / "pages", description="Folder that `lakehouse pages` writes to."
-    )
-    training_rows: int = Field(
-        250_000,
-        ge=100,
-        description="Maximum number of rows that a model is fitted on. A sample is taken of larger "
-        "data; all rows are scored.",
-    )
-    first_partition: date | None = Field(
-        None,
-        description="First day for which partitions exist, in every domain; the first day of a "
-        "month. By default airline begins on 2014-01-01 and retail on 2021-01-01.",
-    )
-    week_starts_on: Weekday = Field(
-        "monday",
-        description="First day of the week in tables by week; thursday gives weeks that count from "
-        "the epoch.",
-    )
-    campaign_tags: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = Field(
-        CAMPAIGN_TAGS, description="Hashtags by which tweets are collected, as a JSON list."
-    )
+    """Further options of Spark as JSON, without secrets; they override those of the project."""
+    mlflow_uri: str = f"sqlite:///{(STATE / 'mlflow' / 'mlflow.db').as_posix()}"
+    """MLflow tracking store: sqlite:///<file>, a database or a server."""
+    mlflow_artifacts: Annotated[Location | None, NoDecode, PlainValidator(_location)] = None
+    """Where MLflow keeps artefacts: a folder, ADLS Gen2 or OneLake; by default next to its SQLite
+    store."""
+    dagster_home: Folder = STATE / "dagster"
+    """Home of the persistent Dagster instance; its telemetry is off."""
+    pages: Folder = STATE / "pages"
+    """Folder that `lakehouse pages` writes to."""
+    training_rows: int = Field(250_000, ge=100)
+    """Maximum number of rows that a model is fitted on. A sample is taken of larger data; all rows
+    are scored."""
+    first_partition: date | None = None
+    """First day for which partitions exist, in every domain; the first day of a month. By default
+    airline begins on 2014-01-01 and retail on 2021-01-01."""
+    week_starts_on: Weekday = "monday"
+    """First day of the week in tables by week; thursday gives weeks that count from the epoch."""
+    campaign_tags: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_json)] = CAMPAIGN_TAGS
+    """Hashtags by which tweets are collected, as a JSON list."""
     loss_limits: Annotated[
         dict[str, dict[Literal["rejected", "quarantined"], LossLimit]],
         NoDecode,
         BeforeValidator(_json),
-    ] = Field(
-        default_factory=dict,
-        description="How much of a partition may be rejected or quarantined before nothing is "
-        'built from it, as JSON: {"airline/flights": {"rejected": {"share": 0.1, "rows": '
-        '20}}}. * means every dataset; "whole": false allows the loss of all rows. By '
-        "default 5 % and 50 rows.",
-    )
-    file_limits: Annotated[FileLimits, NoDecode, BeforeValidator(_limits)] = Field(
-        FileLimits(),
-        description='Limits on a delivered file, as JSON: {"line_bytes": 33554432}. Limits that '
-        "are not named keep their defaults.",
-    )
-    automation: bool = Field(
-        False, description="Whether sensors and schedules run without being switched on in Dagster."
-    )
-    alert_webhook: SecretStr | None = Field(
-        None,
-        description="Slack or Teams webhook that alerts are sent to. Alerts contain counts only.",
-    )
-    serving_token: SecretStr | None = Field(
-        None,
-        description="Token that `lakehouse serve model` and `lakehouse serve catalog` ask for.",
-    )
-    forget_key: SecretStr | None = Field(
-        None,
-        description="Key by which loads recognise the records of forgotten people.",
-    )
-    sql_users: SecretStr | None = Field(
-        None,
-        description="File of the SQL users, one line of `lakehouse serve user` each; or the lines "
-        "themselves, separated by `;`.",
-    )
-    mask_key: SecretStr | None = Field(
-        None,
-        description="Key for the hashes that roles read instead of identifiers; without it, each "
-        "process has its own hashes.",
-    )
-    audit: Annotated[Path, BeforeValidator(_folder)] = Field(
-        STATE / "audit",
-        description="Folder where statements are recorded until the audit log reads them.",
-    )
-    openlineage_file: Annotated[Path, BeforeValidator(_folder)] = Field(
-        STATE / "openlineage.jsonl",
-        description="File that OpenLineage events of runs are added to.",
-    )
-    openlineage_url: SecretStr | None = Field(
-        None, description="Address that OpenLineage events are posted to instead of the file."
-    )
-    openlineage_token: SecretStr | None = Field(
-        None, description="Bearer token for the receiver of OpenLineage events."
-    )
-    audit_days: int = Field(400, ge=1, description="Days that the audit log keeps its events.")
-    request_timeout: int = Field(
-        REQUEST_SECONDS,
-        ge=1,
-        le=3600,
-        description="Seconds that MLflow, cloud storage, Entra, a broker or the webhook may stay "
-        "silent before a call is retried.",
-    )
-    database_timeout: int = Field(
-        DATABASE_SECONDS,
-        ge=1,
-        le=86400,
-        description="Seconds that a source database may stay silent while it answers a query.",
-    )
-    run_time_limit: str = Field(
-        "24h", description="How long a run may take before it is terminated: 90m, 24h or none."
-    )
-    memory_limit: str = Field("4GB", description="Memory that the embedded engine may use.")
-    threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 means every core.")
+    ] = Field(default_factory=dict)
+    """How much of a partition may be rejected or quarantined before nothing is built from it, as
+    JSON: {"airline/flights": {"rejected": {"share": 0.1, "rows": 20}}}. * means every dataset;
+    "whole": false allows the loss of all rows. By default 5 % and 50 rows."""
+    file_limits: Annotated[FileLimits, NoDecode, BeforeValidator(_limits)] = FileLimits()
+    """Limits on a delivered file, as JSON: {"line_bytes": 33554432}. Limits that are not named keep
+    their defaults."""
+    automation: bool = False
+    """Whether sensors and schedules run without being switched on in Dagster."""
+    alert_webhook: SecretStr | None = None
+    """Slack or Teams webhook that alerts are sent to. Alerts contain counts only."""
+    serving_token: SecretStr | None = None
+    """Token that `lakehouse serve model` and `lakehouse serve catalog` ask for."""
+    forget_key: SecretStr | None = None
+    """Key by which loads recognise the records of forgotten people."""
+    sql_users: SecretStr | None = None
+    """File of the SQL users, one line of `lakehouse serve user` each; or the lines themselves,
+    separated by `;`."""
+    mask_key: SecretStr | None = None
+    """Key for the hashes that roles read instead of identifiers; without it, each process has its
+    own hashes."""
+    audit: Folder = STATE / "audit"
+    """Folder where statements are recorded until the audit log reads them."""
+    openlineage_file: Folder = STATE / "openlineage.jsonl"
+    """File that OpenLineage events of runs are added to."""
+    openlineage_url: SecretStr | None = None
+    """Address that OpenLineage events are posted to instead of the file."""
+    openlineage_token: SecretStr | None = None
+    """Bearer token for the receiver of OpenLineage events."""
+    audit_days: int = Field(400, ge=1)
+    """Days that the audit log keeps its events."""
+    request_timeout: int = Field(REQUEST_SECONDS, ge=1, le=3600)
+    """Seconds that MLflow, cloud storage, Entra, a broker or the webhook may stay silent before a
+    call is retried."""
+    database_timeout: int = Field(DATABASE_SECONDS, ge=1, le=86400)
+    """Seconds that a source database may stay silent while it answers a query."""
+    run_time_limit: str = "24h"
+    """How long a run may take before it is terminated: 90m, 24h or none."""
+    memory_limit: str = "4GB"
+    """Memory that the embedded engine may use."""
+    threads: int = Field(0, ge=0)
+    """Threads of the embedded engine; 0 means every core."""
 
     @field_validator("run_time_limit")
     @classmethod
