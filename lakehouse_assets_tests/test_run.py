@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from dagster_graphql.schema import create_schema
 from deltalake import write_deltalake
 
 from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
-from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
+from lakehouse_assets.domains.airline.datasets.flights import SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.errors import LakehouseError
@@ -60,21 +59,6 @@ def test_runs_are_planned_by_month_oldest_first_days_before_their_month(house: H
         PlannedRun("airline_daily", "2014-01-31", "2014-02-20"),
         PlannedRun("airline_monthly", "2014-01-01", "2014-02-01"),
         PlannedRun("airline_monthly", "2014-05-01", "2014-05-01"),
-        PlannedRun("quality"),
-    ]
-
-
-def test_the_domains_of_one_zone_have_runs_of_their_own(house: House) -> None:
-    house.deliver_members("2014-02-28", [member(1)])
-    other = replace(TRANSACTIONS, domain="retail")
-    folder = house.settings.landing / other.path / "2021-09-03"
-    folder.mkdir(parents=True)
-    (folder / "a.json").write_text("[]", encoding="utf-8")
-    assert plan(house.settings, (FLIGHTS, other)).runs == [
-        PlannedRun("reference_data"),
-        PlannedRun("airline_monthly", "2014-02-01", "2014-02-01"),
-        PlannedRun("retail_daily", "2021-09-03", "2021-09-03"),
-        PlannedRun("retail_monthly", "2021-09-01", "2021-09-01"),
         PlannedRun("quality"),
     ]
 

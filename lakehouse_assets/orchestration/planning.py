@@ -85,32 +85,27 @@ class Plan:
     refused: list[str]
 
 
-def plan(
-    settings: Settings,
-    datasets: tuple[Dataset, ...] = DATASETS,
-    months_per_run: int = MONTHS_PER_RUN,
-) -> Plan:
+def plan(settings: Settings, months_per_run: int = MONTHS_PER_RUN) -> Plan:
     """Plan the runs for every partition that the landing zone holds, by domain, oldest first.
 
     Args:
         settings: Settings of the lakehouse.
-        datasets: Datasets that the zone may hold.
         months_per_run: Most consecutive months in one run.
 
     Raises:
         LakehouseError: the zone is missing, or holds no delivery that has a partition.
     """
     zone = LandingZone(settings.landing, settings.zone_identity)
-    files, problems = delivered(settings, datasets)
-    refused = [*zone.strays(datasets), *problems]
-    domains = dict.fromkeys(dataset.domain for dataset in datasets)
+    files, problems = delivered(settings, DATASETS)
+    refused = [*zone.strays(DATASETS), *problems]
+    domains = dict.fromkeys(dataset.domain for dataset in DATASETS)
     runs = [run for domain in domains for run in of_domain(domain, files, months_per_run)]
     if not runs and refused:
         raise LakehouseError(" ".join(refused))
     if not runs:
         raise LakehouseError(
             f"The landing zone {settings.landing} holds no deliveries; land a file with `lakehouse "
-            f"land {datasets[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
+            f"land {DATASETS[0].path} FILE --date YYYY-MM-DD`, or set LAKEHOUSE_LANDING."
         )
     streams = [PlannedRun(job) for job in dict.fromkeys(_jobs_of_streams(settings))]
     return Plan([PlannedRun(UNPARTITIONED), *runs, *streams, PlannedRun(QUALITY)], refused)
