@@ -257,6 +257,6 @@ def test_listing_and_comparing_grows_with_the_number_of_files_and_no_faster(tmp_
         assert found.young == ""
         return taken
 
-    small, large = (min(spent(days + more) for more in range(2)) for days in (60, 480))
+    small, large = (min(spent(days + more) for more in range(2)) for days in (30, 240))
     # Eight times the files: what compares each with all others would take 64 times as long.
     assert large < 24 * small
