@@ -134,10 +134,8 @@ def edited(folder: Path) -> list[Path]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with the new table of the documentation."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(
-        REPOSITORY / "lakehouse_assets", folder / "lakehouse_assets",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )  # fmt: skip
+    # With what is compiled, or its first process would compile it all again.
+    shutil.copytree(REPOSITORY / "lakehouse_assets", folder / "lakehouse_assets")
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     (folder / "data").symlink_to(REPOSITORY / "data")
     assert {str(file.relative_to(folder)) for file in edited(folder)} == {NEW_TABLE}

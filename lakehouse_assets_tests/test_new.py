@@ -22,7 +22,7 @@ CODE = ("lakehouse_assets", "lakehouse_assets_tests")
 def checkout(tmp_path: Path) -> Path:
     """A copy of the project's code, to which things are added."""
     for name in CODE:
-        leave_out = shutil.ignore_patterns("__pycache__", "node_modules")
+        leave_out = shutil.ignore_patterns("node_modules")
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=leave_out)
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
     (tmp_path / "data").mkdir()

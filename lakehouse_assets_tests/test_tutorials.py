@@ -33,7 +33,7 @@ def test_a_notebook_is_made_from_its_page(name: str) -> None:
 def test_a_notebook_prints_what_its_page_says(name: str, sample: SampleRun, tmp_path: Path) -> None:
     project = tmp_path / "project"
     for folder in CODE:
-        leave_out = shutil.ignore_patterns("__pycache__", "node_modules")
+        leave_out = shutil.ignore_patterns("node_modules")
         shutil.copytree(REPOSITORY / folder, project / folder, ignore=leave_out)
     for file in ("pyproject.toml", "workspace.yaml"):
         shutil.copy(REPOSITORY / file, project)
