@@ -1,4 +1,4 @@
-"""`lakehouse catalog`, `lineage` and `classify`: describe tables and find personal data."""
+"""`lakehouse catalog`, `lineage`, `openlineage` and `classify`: what tables hold and come from."""
 
 from __future__ import annotations
 
@@ -171,3 +171,20 @@ def catalog(
     console.print(f"{len(found['tables'])} tables and {len(found['terms'])} terms: {index}")
     if show:
         typer.launch(str(index))
+
+
+def openlineage() -> None:
+    """Send OpenLineage events for the runs that ended since the last call.
+
+    Events are appended to LAKEHOUSE_OPENLINEAGE_FILE or posted to LAKEHOUSE_OPENLINEAGE_URL. The
+    sensor `openlineage` does the same every minute.
+    """
+    from lakehouse_assets.domains import REGISTRY
+    from lakehouse_assets.orchestration.instance import dagster_instance
+    from lakehouse_assets.orchestration.openlineage import receiver_of, send_new
+
+    settings = load_settings()
+    with dagster_instance(settings) as instance:
+        sent = send_new(instance, REGISTRY, settings.root, receiver_of(settings))
+    place = settings.openlineage_file if settings.openlineage_url is None else "the receiver"
+    console.print(f"Sent the events of {sent} runs to {place}.")

@@ -15,10 +15,9 @@ from lakehouse_assets.cli import admin, inspect, run
 from lakehouse_assets.cli.access import access
 from lakehouse_assets.cli.extract import extract
 from lakehouse_assets.cli.forget import forget
-from lakehouse_assets.cli.govern import catalog, classify, lineage
+from lakehouse_assets.cli.govern import catalog, classify, lineage, openlineage
 from lakehouse_assets.cli.models import models
 from lakehouse_assets.cli.new import new
-from lakehouse_assets.cli.openlineage import openlineage
 from lakehouse_assets.cli.pages import pages
 from lakehouse_assets.cli.powerbi import powerbi
 from lakehouse_assets.cli.restore import restore
