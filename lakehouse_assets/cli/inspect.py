@@ -32,7 +32,7 @@ from lakehouse_assets.errors import LakehouseError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lakehouse_assets.cli.stream_status import StreamStatus
+    from lakehouse_assets.cli.status import StreamStatus
 
 
 def sql(
@@ -186,8 +186,7 @@ def status(
     minute. It reads only logs, so it is quick for tables of any size.
     """
     from lakehouse_assets.cli.status import status as look
-    from lakehouse_assets.cli.status import unread
-    from lakehouse_assets.cli.stream_status import stream_status
+    from lakehouse_assets.cli.status import stream_status, unread
 
     settings = load_settings()
     found, streams = look(settings), stream_status(settings)

@@ -28,7 +28,7 @@ from lakehouse_assets.orchestration.openlineage import openlineage_sensor
 from lakehouse_assets.orchestration.pages_asset import pages_asset, pages_job
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.process import healing_sensor
-from lakehouse_assets.orchestration.quality_log_assets import quality_assets
+from lakehouse_assets.orchestration.quality_log import quality_assets
 from lakehouse_assets.orchestration.resources import LakeResource, LandingResource, MlflowResource
 from lakehouse_assets.orchestration.retraining import alarm_sensor, fit_schedules
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules

@@ -25,9 +25,8 @@ from lakehouse_assets.lake.commits import Commit, WriteReport
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Selection, Values, Windows
 from lakehouse_assets.lake.schema import comment
-from lakehouse_assets.orchestration.outdated import READ_AS_OF
 from lakehouse_assets.orchestration.process import Heartbeat
-from lakehouse_assets.orchestration.recorded import Failed, failed_partitions
+from lakehouse_assets.orchestration.recorded import READ_AS_OF, Failed, failed_partitions
 from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown

@@ -14,6 +14,8 @@ from lakehouse_assets.clock import following
 from lakehouse_assets.ingest.landing import LandedFile, content_of
 from lakehouse_assets.orchestration.arrivals import Failures, Load, Span
 
+# Metadata of a materialisation: id of the newest event in Dagster's log when its step first read.
+READ_AS_OF = "lakehouse/read_as_of_event"
 # Metadata of a bronze partition: its files, as `content_of` returns them.
 LOADED_FROM = "loaded_from"
 # Tags of runs that load deliveries.

@@ -32,7 +32,7 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.orchestration.quality_log_assets import drift_of, lasting, realised_of
+from lakehouse_assets.orchestration.quality_log import drift_of, lasting, realised_of
 from lakehouse_assets.orchestration.retraining import ALARMS, ASKED_TAG
 from lakehouse_assets.quality.drift import MOST_MODEL_PSI
 from lakehouse_assets.quality.tables import QUALITY_DRIFT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse_assets.cli.doctor import check_streams, examine
-from lakehouse_assets.cli.stream_status import stream_status
+from lakehouse_assets.cli.status import stream_status
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.orchestration.stream_reader import reading as read_stream
 from lakehouse_assets.sources.folder_stream import FolderSource
