@@ -18,7 +18,11 @@ from lakehouse_assets.lake.maintenance import maintain
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.signals import StopRequest
 from lakehouse_assets.orchestration.stream_reader import reading
-from lakehouse_assets.orchestration.stream_report import Tally, findings_of, report_outside_runs
+from lakehouse_assets.orchestration.stream_report import (
+    findings_of,
+    report_outside_runs,
+    stored_events,
+)
 from lakehouse_assets.streams.ingest import Cycle, Ingest
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ class LiveStream:
     Attributes:
         stream: The stream.
         connect: Opens the source of its messages.
+        stored: Rows of bronze at the last report.
         total: What it has read since the process started.
         unreported: What it has read since the last report.
         problem: Why it cannot be read now; empty if it can.
@@ -50,8 +55,9 @@ class LiveStream:
 
     stream: Stream
     connect: Callable[[], MessageSource]
-    total: Tally
-    unreported: Tally
+    stored: int
+    total: Cycle = field(default_factory=Cycle)
+    unreported: Cycle = field(default_factory=Cycle)
     problem: str = ""
     _arrived: deque[tuple[float, int]] = field(default_factory=deque)
     _open: ExitStack = field(default_factory=ExitStack)
@@ -113,8 +119,8 @@ class LiveStream:
             return None
         self.problem, self._pause, self._read = "", _FIRST_PAUSE, cycle.messages
         self._arrived.append((time.monotonic(), cycle.events))
-        self.total.add(cycle)
-        self.unreported.add(cycle)
+        self.total += cycle
+        self.unreported += cycle
         return cycle
 
     def close(self) -> None:
@@ -145,8 +151,7 @@ class LiveStreams:
         upkeep: float = UPKEEP_SECONDS,
     ) -> None:
         self.streams = [
-            LiveStream(stream, connect, Tally.begin(stream, lake), Tally.begin(stream, lake))
-            for stream, connect in streams
+            LiveStream(stream, connect, stored_events(stream, lake)) for stream, connect in streams
         ]
         self.findings: dict[Stream, list[Finding]] = {}
         self._settings, self._lake, self._run_id = settings, lake, run_id
@@ -215,10 +220,10 @@ class LiveStreams:
         for live in self.streams:
             if not live.unreported.messages and live.stream in self.findings:
                 continue
-            findings = [*findings_of(live.stream, self._lake, live.unreported)]
+            findings = [*findings_of(live.stream, self._lake, live.unreported, live.stored)]
             self.findings[live.stream] = findings
             self._reports.submit(live.stream, live.unreported, findings)
-            live.unreported = Tally.begin(live.stream, self._lake)
+            live.unreported, live.stored = Cycle(), stored_events(live.stream, self._lake)
             broken = [f for f in findings if f.check.blocking and not f.passed]
             if broken:
                 raise LakehouseError(f"{live.stream.path}: {broken[0].description}")
@@ -254,10 +259,10 @@ class _Reports:
         """Whether a report is being made."""
         return not all(future.done() for future in self._waiting)
 
-    def submit(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
+    def submit(self, stream: Stream, read: Cycle, findings: Sequence[Finding]) -> None:
         """Queue a report of a stream."""
         self._waiting = [future for future in self._waiting if not future.done()]
-        self._waiting.append(self._thread.submit(self._make, stream, tally, findings))
+        self._waiting.append(self._thread.submit(self._make, stream, read, findings))
 
     def wait(self) -> None:
         """Wait until every report is made."""
@@ -269,11 +274,11 @@ class _Reports:
         self._thread.submit(self._open.close).result()
         self._thread.shutdown()
 
-    def _make(self, stream: Stream, tally: Tally, findings: Sequence[Finding]) -> None:
+    def _make(self, stream: Stream, read: Cycle, findings: Sequence[Finding]) -> None:
         try:
             if self._instance is None:
                 self._instance = self._open.enter_context(dagster_instance(self._settings))
-            report_outside_runs(self._instance, stream, self._lake, tally, findings)
+            report_outside_runs(self._instance, stream, self._lake, read, findings)
             self.problem = ""
         except Exception as error:  # noqa: BLE001 - the stream goes on, the next report has it all
             self.problem = (

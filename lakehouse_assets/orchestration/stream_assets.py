@@ -22,8 +22,8 @@ from lakehouse_assets.orchestration.stream_report import (
     CONSERVED,
     MOST_LAG,
     STREAM_CHECKS,
-    Tally,
     findings_of,
+    stored_events,
     stream_key,
     summary_of,
     table_events,
@@ -114,7 +114,7 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
     )
     @retries_transient
     def read(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        from lakehouse_assets.streams.ingest import drain
+        from lakehouse_assets.streams.ingest import Cycle, drain
 
         config = context.op_execution_context.op_config
         source = source_of(stream, context.resources.landing, context.resources.lake)
@@ -128,19 +128,18 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
         run_id = context.run.run_id
         try:
             with reading(stream, source, lake, run_id, f"run {run_id[:8]}") as new:
-                tally = Tally.begin(stream, lake)
-                for cycle in drain(new, config["seconds"]):
-                    tally.add(cycle)
-                findings = [*findings_of(stream, lake, tally, config["most_lag"])]
+                stored = stored_events(stream, lake)
+                found = sum(drain(new, config["seconds"]), Cycle())
+                findings = [*findings_of(stream, lake, found, stored, config["most_lag"])]
         except StreamTakenError as error:
             context.log.info(str(error))
             return
         if findings[0].check is CONSERVED and findings[0].passed:
-            for event in table_events(context.instance, stream, lake, tally):
+            for event in table_events(context.instance, stream, lake, found):
                 context.log_event(event)
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata=summary_of(tally),
+            metadata=summary_of(found),
             check_results=[*check_results(key, findings)],
         )
 

@@ -7,19 +7,14 @@ if a process is killed between a commit and its report.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.catalog.streams import (
-    Stream,
-    bronze_events,
-    stream_tables,
-)
+from lakehouse_assets.catalog.streams import Stream, bronze_events, stream_tables
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results
@@ -51,96 +46,58 @@ _KEEPS_ROWS = ("OPTIMIZE", "VACUUM", "CREATE", "ADD", "SET", "DROP", "CHANGE")
 _VERSION = "delta_version"
 
 
-@dataclass
-class Tally:
-    """What was read from a stream since its last report.
-
-    Attributes:
-        messages: Messages.
-        events: Events in them that could be read.
-        rejected: Events and messages that could not be read.
-        quarantined: Events that silver quarantined, without duplicates.
-        late: Events of minutes that were already closed.
-        undeclared: Names of undeclared attributes.
-        lag: Messages not read yet, by topic and partition.
-        progress: Next offset, by topic and partition.
-        last_event: Time of the newest event.
-        stored: Rows of bronze before the first message.
-    """
-
-    messages: int = 0
-    events: int = 0
-    rejected: int = 0
-    quarantined: int = 0
-    late: int = 0
-    undeclared: set[str] = field(default_factory=set)
-    lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    progress: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    last_event: datetime | None = None
-    stored: int = 0
-
-    @classmethod
-    def begin(cls, stream: Stream, lake: Lake) -> Tally:
-        """Begin a tally with what is stored."""
-        return cls(stored=_stored(stream, lake))
-
-    def add(self, cycle: Cycle) -> None:
-        """Add what a cycle read."""
-        self.messages += cycle.messages
-        self.events += cycle.events
-        self.rejected += cycle.rejects
-        self.quarantined += cycle.quarantined
-        self.late += cycle.late
-        self.undeclared |= set(cycle.undeclared)
-        self.lag, self.progress = cycle.lag, cycle.progress
-        known = [moment for moment in (self.last_event, cycle.last_event) if moment]
-        self.last_event = max(known, default=None)
-
-    @property
-    def left(self) -> int:
-        """Number of messages that are left to read."""
-        return sum(self.lag.values())
-
-
 def stream_key(stream: Stream) -> dg.AssetKey:
     """Return the key of the asset that reads a stream."""
     return dg.AssetKey([stream.domain, f"stream_{stream.name}"])
 
 
+def stored_events(stream: Stream, lake: Lake) -> int:
+    """Count the rows of bronze from its log."""
+    return sum(lake.rows_by_partition(bronze_events(stream)).values())
+
+
 def findings_of(
-    stream: Stream, lake: Lake, tally: Tally, most_lag: int = MOST_LAG
+    stream: Stream, lake: Lake, read: Cycle, stored: int, most_lag: int = MOST_LAG
 ) -> Iterator[Finding]:
-    """Check what was read from a stream; conservation comes first."""
-    yield _conserved(stream, lake, tally)
-    waiting = {f"{topic}/{part}": n for (topic, part), n in tally.lag.items() if n}
+    """Check what was read since the last report; conservation comes first.
+
+    Args:
+        stream: The stream.
+        lake: Where its tables are stored.
+        read: What was read.
+        stored: Rows of bronze before that.
+        most_lag: Number of messages that may be left.
+    """
+    yield _conserved(stream, lake, read.events, stored)
+    waiting = {f"{topic}/{part}": n for (topic, part), n in read.lag.items() if n}
     listed = ", ".join(f"{name}: {number:,}" for name, number in waiting.items())
     yield Finding(
         LAG,
-        f"{tally.left:,} messages are left to read"
+        f"{read.left:,} messages are left to read"
         f"{f' ({listed})' if listed else ''}; the limit is {most_lag:,}.",
-        {"": tally.left} if tally.left > most_lag else {},
-        numbers={"lag": tally.left},
+        {"": read.left} if read.left > most_lag else {},
+        numbers={"lag": read.left},
     )
-    lost = {"rejected": tally.rejected, "quarantined": tally.quarantined}
+    lost = {"rejected": read.rejected, "quarantined": read.quarantined}
     limits = {"rejected": stream.rejected, "quarantined": stream.quarantined}
-    number = tally.events + tally.rejected
+    number = read.events + read.rejected
     over = {verb: n for verb, n in lost.items() if limits[verb].exceeded(n, number)}
     text = ", ".join(f"{number:,} {verb}" for verb, number in lost.items())
     remedy = "; see the reasons in the rejects and quarantine tables" if over else ""
     yield Finding(LOSSES, f"Of {number:,} events: {text}{remedy}.", {"": sum(over.values())})
-    names = visible(", ".join(sorted(tally.undeclared)))
+    names = visible(", ".join(sorted(read.undeclared)))
     yield Finding(
         DECLARED,
         f"Undeclared attributes: {names}. Ask the source, or declare the fields to store their "
         "values from then on."
         if names
         else "Every event has the declared attributes.",
-        {"": len(tally.undeclared)},
+        {"": len(read.undeclared)},
     )
 
 
 def table_events(
-    instance: dg.DagsterInstance, stream: Stream, lake: Lake, tally: Tally
+    instance: dg.DagsterInstance, stream: Stream, lake: Lake, read: Cycle
 ) -> Iterator[dg.AssetMaterialization]:
     """Return the materialisations of everything that changed since the last report."""
     for table in stream_tables(stream):
@@ -160,7 +117,7 @@ def table_events(
         }
         lake.give_back(table, found)
         if table.layer == "bronze":
-            metadata |= {"lag": tally.left, "offsets": _offsets(tally)}
+            metadata |= {"lag": read.left, "offsets": _offsets(read)}
         if table.partition is None:
             if days is None or days:
                 yield dg.AssetMaterialization(key, metadata=metadata)
@@ -174,7 +131,7 @@ def report_outside_runs(
     instance: dg.DagsterInstance,
     stream: Stream,
     lake: Lake,
-    tally: Tally,
+    read: Cycle,
     findings: Sequence[Finding],
 ) -> None:
     """Report a stream outside a run; its tables only if no event was lost or doubled."""
@@ -191,26 +148,26 @@ def report_outside_runs(
             )
         )
     if all(finding.passed for finding in findings if finding.check.blocking):
-        for event in table_events(instance, stream, lake, tally):
+        for event in table_events(instance, stream, lake, read):
             instance.report_runless_asset_event(event)
         instance.report_runless_asset_event(
-            dg.AssetMaterialization(reader, metadata=summary_of(tally))
+            dg.AssetMaterialization(reader, metadata=summary_of(read))
         )
 
 
-def summary_of(tally: Tally) -> dict[str, Any]:
+def summary_of(read: Cycle) -> dict[str, Any]:
     """Return the metadata of the stream's own materialisation."""
     found: dict[str, Any] = {
-        "messages": tally.messages,
-        "events": tally.events,
-        "rejected": tally.rejected,
-        "quarantined": tally.quarantined,
-        "late": tally.late,
-        "lag": tally.left,
-        "offsets": _offsets(tally),
+        "messages": read.messages,
+        "events": read.events,
+        "rejected": read.rejected,
+        "quarantined": read.quarantined,
+        "late": read.late,
+        "lag": read.left,
+        "offsets": _offsets(read),
     }
-    if tally.last_event is not None:
-        found["last_event"] = dg.MetadataValue.timestamp(tally.last_event)
+    if read.last_event is not None:
+        found["last_event"] = dg.MetadataValue.timestamp(read.last_event)
     return found
 
 
@@ -232,17 +189,17 @@ def _changed(found: DeltaTable, table: Table, since: int | None) -> set[date] | 
     return {date.fromisoformat(day) for day in texts if day}
 
 
-def _conserved(stream: Stream, lake: Lake, tally: Tally) -> Finding:
+def _conserved(stream: Stream, lake: Lake, events: int, before: int) -> Finding:
     from lakehouse_assets.streams.ingest import balance
 
-    grown = _stored(stream, lake) - tally.stored
+    grown = stored_events(stream, lake) - before
     stored = balance(stream, lake, lake.rows_by_partition(bronze_events(stream)))
     gaps = {str(day): gap for day, gap in stored.gaps().items()}
-    if tally.events != grown:
-        gaps["read"] = tally.events - grown
+    if events != grown:
+        gaps["read"] = events - grown
     totals = stored.totals()
     text = (
-        f"{tally.events:,} events were read, bronze has {grown:,} new rows; {totals['bronze']:,} "
+        f"{events:,} events were read, bronze has {grown:,} new rows; {totals['bronze']:,} "
         f"rows of bronze = {totals['silver']:,} of silver + {totals['quarantine']:,} quarantined."
     )
     if gaps:
@@ -255,14 +212,9 @@ def _conserved(stream: Stream, lake: Lake, tally: Tally) -> Finding:
         CONSERVED,
         text,
         {part: abs(gap) for part, gap in gaps.items()},
-        numbers={"events": tally.events, "new_rows": grown},
+        numbers={"events": events, "new_rows": grown},
     )
 
 
-def _stored(stream: Stream, lake: Lake) -> int:
-    """Count the rows of bronze from its log."""
-    return sum(lake.rows_by_partition(bronze_events(stream)).values())
-
-
-def _offsets(tally: Tally) -> str:
-    return json.dumps({f"{topic}/{part}": n for (topic, part), n in tally.progress.items()})
+def _offsets(read: Cycle) -> str:
+    return json.dumps({f"{topic}/{part}": n for (topic, part), n in read.progress.items()})

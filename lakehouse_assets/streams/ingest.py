@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial, reduce
 from heapq import nlargest
@@ -35,12 +35,11 @@ from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Times, Windows, to_filter
 from lakehouse_assets.lake.writer import Advance
-from lakehouse_assets.quality.classify import ACCEPTED, DUPLICATE, QUARANTINED
+from lakehouse_assets.quality.classify import ACCEPTED, QUARANTINED
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.sources.messages import MessageSource
 from lakehouse_assets.streams.events import (
@@ -70,20 +69,15 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Cycle:
-    """What one cycle read and wrote.
+    """What one cycle, or several added up, read and wrote.
 
     Attributes:
         messages: Messages that were read.
         events: Events that were written to bronze.
-        rejects: Messages and events that could not be read.
-        accepted: Events that were written to silver.
-        quarantined: Events that silver quarantines.
-        duplicates: Events that repeat one that silver has.
+        rejected: Messages and events that could not be read.
+        quarantined: Events that silver quarantines, without duplicates.
         late: Accepted events of minutes that the watermark had closed.
         undeclared: Events by attribute that the stream does not declare.
-        missing: Events by declared attribute that they lack.
-        days: Days of the events, in UTC.
-        minutes_changed: Minutes that got events.
         last_event: Time of the newest accepted event; None if there was none.
         progress: The next offset by topic and partition.
         lag: Offsets that are left to read, by topic and partition.
@@ -91,41 +85,32 @@ class Cycle:
 
     messages: int = 0
     events: int = 0
-    rejects: int = 0
-    accepted: int = 0
+    rejected: int = 0
     quarantined: int = 0
-    duplicates: int = 0
     late: int = 0
-    undeclared: Mapping[str, int] = field(default_factory=dict)
-    missing: Mapping[str, int] = field(default_factory=dict)
-    days: frozenset[date] = frozenset()
-    minutes_changed: int = 0
+    undeclared: Counter[str] = field(default_factory=Counter)
     last_event: datetime | None = None
     progress: Mapping[tuple[str, int], int] = field(default_factory=dict)
     lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
+    def __add__(self, later: Cycle) -> Cycle:
+        """Add what was read later, whose offsets count."""
+        return Cycle(
+            self.messages + later.messages,
+            self.events + later.events,
+            self.rejected + later.rejected,
+            self.quarantined + later.quarantined,
+            self.late + later.late,
+            self.undeclared + later.undeclared,
+            max(filter(None, (self.last_event, later.last_event)), default=None),
+            later.progress,
+            later.lag,
+        )
 
-@dataclass(frozen=True)
-class Stored:
-    """What became of the events of some messages.
-
-    Attributes:
-        accepted: Events that were written to silver.
-        quarantined: Events that silver quarantines.
-        duplicates: Events that repeat one that silver has.
-        late: Accepted events of minutes that the watermark had closed.
-        minutes: Minutes with accepted events.
-        newest: Time of the newest accepted event; None if there was none.
-        displacing: Events that are accepted instead of one that silver had.
-    """
-
-    accepted: int = 0
-    quarantined: int = 0
-    duplicates: int = 0
-    late: int = 0
-    minutes: frozenset[Minute] = frozenset()
-    newest: datetime | None = None
-    displacing: int = 0
+    @property
+    def left(self) -> int:
+        """Number of messages that are left to read."""
+        return sum(self.lag.values())
 
 
 class Ingest:
@@ -139,27 +124,15 @@ class Ingest:
         source: Source of its messages, which nothing else reads from.
         lake: Where its tables are stored.
         run_id: The run that its commits name.
-        watermark: A minute is closed once it is this much older than the newest event.
-        limits: Limits on a message.
 
     Raises:
         FencedError: another process writes the same messages.
         LakehouseError: the source or the lake does not answer, or messages are gone.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        source: MessageSource,
-        lake: Lake,
-        run_id: str,
-        *,
-        watermark: timedelta = WATERMARK,
-        limits: FileLimits | None = None,
-    ) -> None:
-        self.stream, self._source, self._lake = stream, source, lake
-        self._run_id, self._delay = run_id, watermark
-        self._reader = MessageReader(stream, source.app_id, limits)
+    def __init__(self, stream: Stream, source: MessageSource, lake: Lake, run_id: str) -> None:
+        self.stream, self._source, self._lake, self._run_id = stream, source, lake, run_id
+        self._reader = MessageReader(stream, source.app_id)
         self._bronze, self._rejects = bronze_events(stream), rejected_events(stream)
         self._silver, self._quarantine = silver_table(stream), quarantine_table(stream)
         self._minutes = minutes(stream)
@@ -189,61 +162,57 @@ class Ingest:
             FencedError: another process writes the same messages.
             LakehouseError: the source or the lake does not answer, or messages are gone.
         """
-        stream, source = self.stream, self._source
+        stream, source, engine = self.stream, self._source, self._lake.engine
         found = {source.app_id(stream.topic, p): p for p in source.partitions(stream.topic)}
         self._assign({name: p for name, p in found.items() if name not in self._assigned})
         messages, parsed = self._read(seconds, most)
-        positions, stored = source.positions(), Stored()
+        positions, written = source.positions(), Cycle()
         if messages:
-            reached = {name: positions[stream.topic, p] for name, p in self._assigned.items()}
-            stored = self.store(parsed, reached)
-        newest = source.ends()
-        return Cycle(
-            messages=messages,
-            events=parsed.events.num_rows,
-            rejects=parsed.rejects.num_rows,
-            accepted=stored.accepted,
-            quarantined=stored.quarantined,
-            duplicates=stored.duplicates,
-            late=stored.late,
-            undeclared=parsed.undeclared,
-            missing=parsed.missing,
-            days=frozenset(minute.day for minute in parsed.minutes),
-            minutes_changed=len(stored.minutes),
-            last_event=stored.newest,
-            progress=positions,
-            lag={at: max(newest.get(at, 0) - offset, 0) for at, offset in positions.items()},
-        )
+            ends = {name: positions[stream.topic, p] for name, p in self._assigned.items()}
+            with engine.scope():
+                events, rejects = map(engine.from_arrow, (parsed.events, parsed.rejects))
+                written = self._store(
+                    events, parsed.minutes, rejects, parsed.rejects.num_rows, ends
+                )
+        written = replace(written, messages=messages, undeclared=parsed.undeclared)
+        return self._reached_by(written, positions)
 
-    def store(self, parsed: Parsed, ends: Mapping[str, int]) -> Stored:
+    def _reached_by(self, written: Cycle, positions: Mapping[tuple[str, int], int]) -> Cycle:
+        """Add the offsets that were reached, and how many are left, to what was written."""
+        ends = self._source.ends()
+        lag = {place: max(ends.get(place, 0) - offset, 0) for place, offset in positions.items()}
+        return replace(written, progress=positions, lag=lag)
+
+    def _store(
+        self,
+        events: DataFrame,
+        minutes: Mapping[Minute, int],
+        rejects: DataFrame,
+        rejected: int,
+        ends: Mapping[str, int],
+    ) -> Cycle:
         """Write the events of messages to all tables.
 
         Args:
-            parsed: The events.
+            events: Rows of bronze.
+            minutes: Their number, by minute.
+            rejects: Rows of the rejects.
+            rejected: Their number.
             ends: The next offset of each source after these messages.
 
         Raises:
             FencedError: another process writes the same messages.
             LakehouseError: the lake cannot be written, or events do not add up.
         """
-        engine = self._lake.engine
-        days = frozenset(minute.day for minute in parsed.minutes)
-        with engine.scope():
-            # A killed process may have written rejects, but not the events of the same messages.
-            reached = self._reached[self._rejects.name]
-            rejects = [
-                row
-                for row in parsed.rejects.to_pylist()
-                if row["_offset"] >= reached.get(row["_source"], 0)
-            ]
-            if rejects:
-                table = type(parsed.rejects).from_pylist(rejects, parsed.rejects.schema)
-                self._commit(self._rejects, engine.from_arrow(table), days, ends)
-            events = engine.from_arrow(parsed.events)
-            self._commit(self._bronze, events, days, ends)
-            if not parsed.minutes:
-                return Stored()
-            return self._derive(events, parsed.events.num_rows, parsed.minutes, ends)
+        days = frozenset(minute.day for minute in minutes)
+        if rejected:
+            for name, end in self._reached[self._rejects.name].items():
+                # A killed process wrote these rejects, but not the events of the same messages.
+                rejects = rejects.filter(~_read_up_to(name, end))
+            self._commit(self._rejects, rejects, days, ends)
+        self._commit(self._bronze, events, days, ends)
+        written = self._derive(events, minutes, ends) if minutes else Cycle()
+        return replace(written, events=sum(minutes.values()), rejected=rejected)
 
     def _read(self, seconds: float, most: int) -> tuple[int, Parsed]:
         """Read messages until there are enough or time is over; return their number too."""
@@ -289,13 +258,12 @@ class Ingest:
         with engine.scope():
             if ends := self._behind(self._silver, self._bronze):
                 rows = engine.checkpoint(self._rows_since(self._bronze, self._silver, ends))
-                found = minutes_of(engine, rows, sent_time(self.stream))
-                if found:
-                    self._derive(rows, sum(found.values()), frozenset(found), ends)
+                if found := minutes_of(engine, rows, sent_time(self.stream)):
+                    self._derive(rows, found, ends)
         with engine.scope():
             if ends := self._behind(self._minutes, self._silver):
                 rows = self._rows_since(self._silver, self._minutes, ends)
-                touched = frozenset(minutes_of(engine, rows, moment))
+                touched = minutes_of(engine, rows, moment)
                 newest = engine.rows(rows.agg(F.max(moment).alias("newest")))[0]["newest"]
                 if touched:
                     silver = self._lake.read(self._silver)
@@ -318,14 +286,13 @@ class Ingest:
         )
 
     def _derive(
-        self, bronze: DataFrame, number: int, sent: frozenset[Minute], ends: Mapping[str, int]
-    ) -> Stored:
+        self, bronze: DataFrame, sent: Mapping[Minute, int], ends: Mapping[str, int]
+    ) -> Cycle:
         """Write events of bronze to silver, its quarantine and the minutes.
 
         Args:
             bronze: The events.
-            number: Their number.
-            sent: Their minutes.
+            sent: Their number, by minute.
             ends: The offsets that the tables reach with them, by source.
 
         Raises:
@@ -336,8 +303,8 @@ class Ingest:
         known = lake.fetch(self._silver, _selection(self.stream.event_time, sent))
         classified = engine.checkpoint(self._classify(bronze=bronze, known=known))
         summary, accepted, others = self._divide(classified=classified)
-        stored = self._stored(engine.rows(summary), number)
-        if stored.displacing:
+        written, aside, displacing = self._added_up(engine.rows(summary), sum(sent.values()))
+        if displacing:
             # These days are rebuilt: the event that silver has becomes a duplicate.
             whole = Windows(EVENT_DATE, tuple((day, day + _DAY) for day in sorted(days)))
             nothing = known.filter(F.lit(False))
@@ -348,35 +315,38 @@ class Ingest:
             known = lake.fetch(self._silver, _selection(self.stream.event_time, sent))
             accepted = nothing
         else:
-            if stored.quarantined + stored.duplicates:
+            if aside:
                 for name, end in self._behind(self._silver, self._quarantine).items():
                     # A killed process wrote the quarantine, but not silver, of the same events.
                     others = others.filter(~_read_up_to(name, end))
                 self._commit(self._quarantine, others, days, ends)
             self._commit(self._silver, accepted, days, ends)
-        if stored.newest is not None:
-            self._write_minutes(known, accepted, sent, stored.newest, ends)
-        return stored
+        if written.last_event is not None:
+            self._write_minutes(known, accepted, sent, written.last_event, ends)
+        return written
 
-    def _stored(self, summary: Iterable[Mapping[str, Any]], number: int) -> Stored:
+    def _added_up(
+        self, summary: Iterable[Mapping[str, Any]], number: int
+    ) -> tuple[Cycle, bool, bool]:
         """Add up the summary of classified events, and check that there are `number` of them.
+
+        Returns:
+            The counts; whether events are quarantined or duplicates; whether an event is accepted
+            instead of one that silver has.
 
         Raises:
             LakehouseError: there are more or fewer.
         """
-        counts, late, displacing = Counter[str](), 0, 0
-        found: set[Minute] = set()
-        newest: list[datetime] = []
+        counts, late, displacing = Counter[str](), 0, False
+        newest: datetime | None = None
         for row in summary:
             # An event that counts instead of one that silver has will be accepted.
             accepted = row["displaces"] or row["disposition"] == ACCEPTED
             counts[ACCEPTED if accepted else row["disposition"]] += row["events"]
-            displacing += row["events"] if row["displaces"] else 0
+            displacing |= bool(row["displaces"])
             if accepted:
-                minute = Minute(row["minute"].astimezone(UTC), row["event_date"])
-                found.add(minute)
-                newest.append(row["newest"].astimezone(UTC))
-                if self._closed is not None and minute.start < self._closed:
+                newest = max(filter(None, (newest, row["newest"].astimezone(UTC))))
+                if self._closed is not None and row["minute"].astimezone(UTC) < self._closed:
                     late += row["events"]
         if counts.total() != number:
             raise LakehouseError(
@@ -384,21 +354,14 @@ class Ingest:
                 f"{counts.total():,} were classified, because {self._silver.name} has an event "
                 "twice. Nothing was written to it. Restore an earlier version of the table."
             )
-        return Stored(
-            accepted=counts[ACCEPTED],
-            quarantined=counts[QUARANTINED],
-            duplicates=counts[DUPLICATE],
-            late=late,
-            minutes=frozenset(found),
-            newest=max(newest, default=None),
-            displacing=displacing,
-        )
+        cycle = Cycle(quarantined=counts[QUARANTINED], late=late, last_event=newest)
+        return cycle, counts[ACCEPTED] < number, displacing
 
     def _write_minutes(
         self,
         known: DataFrame,
         added: DataFrame,
-        sent: frozenset[Minute],
+        sent: Collection[Minute],
         newest: datetime,
         ends: Mapping[str, int],
     ) -> None:
@@ -421,7 +384,7 @@ class Ingest:
             stored=self._lake.fetch(self._minutes, selection),
             closed=engine.from_arrow(pa.table({"closed_before": closed})),
         )
-        end = (newest.astimezone(UTC) - self._delay).replace(second=0, microsecond=0)
+        end = (newest.astimezone(UTC) - WATERMARK).replace(second=0, microsecond=0)
         end = max(end, self._closed or end)
         days = frozenset(minute.day for minute in sent)
         state = json.dumps({"closed_before": end.isoformat()})
@@ -469,7 +432,7 @@ def drain(ingest: Ingest, seconds: float | None = None, most: int = MOST) -> Ite
         cycle = ingest.cycle(_PATIENCE, most)
         yield cycle
         late = seconds is not None and time.monotonic() - begin >= seconds
-        if late or not any(cycle.lag.values()):
+        if late or not cycle.left:
             return
 
 
@@ -530,7 +493,7 @@ def _any(conditions: Iterable[Col]) -> Col:
     return reduce(or_, conditions)
 
 
-def _selection(column: str, sent: frozenset[Minute]) -> Windows:
+def _selection(column: str, sent: Collection[Minute]) -> Windows:
     """Select the rows of minutes, and of others between them where there would be many windows."""
     starts = sorted({minute.start for minute in sent})
     # The widest gaps between minutes separate the spans.

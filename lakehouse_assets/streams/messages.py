@@ -46,12 +46,11 @@ class Minute(NamedTuple):
 
 
 class _Event(NamedTuple):
-    """A readable event: its values, its time, and names of attributes as in `Record`."""
+    """A readable event: its values, its time, and names of undeclared attributes."""
 
     values: tuple[str | None, ...]
     minute: Minute
     undeclared: tuple[str, ...]
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,10 @@ class _Layout:
     Attributes:
         places: Position of each declared attribute in the object; None if it is missing.
         undeclared: Names of the other attributes.
-        missing: Names of the missing ones.
     """
 
     places: tuple[int | None, ...]
     undeclared: tuple[str, ...]
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,16 +86,14 @@ class Parsed:
     Attributes:
         events: Rows of bronze.
         rejects: Rows of its rejects.
-        minutes: The minutes of the events.
+        minutes: Number of events by minute.
         undeclared: Number of events by undeclared attribute.
-        missing: Number of events by declared attribute that they lack.
     """
 
     events: pa.Table
     rejects: pa.Table
-    minutes: frozenset[Minute]
+    minutes: Counter[Minute]
     undeclared: Counter[str]
-    missing: Counter[str]
 
     def with_more(self, other: Parsed) -> Parsed:
         """Add the events of further messages."""
@@ -107,9 +102,8 @@ class Parsed:
         return Parsed(
             pa.concat_tables([self.events, other.events]),
             pa.concat_tables([self.rejects, other.rejects]),
-            self.minutes | other.minutes,
+            self.minutes + other.minutes,
             self.undeclared + other.undeclared,
-            self.missing + other.missing,
         )
 
 
@@ -148,7 +142,7 @@ class MessageReader:
         minutes: list[Minute] = []
         places: list[tuple[Any, ...]] = []
         rejects: list[tuple[Any, ...]] = []
-        undeclared, missing = Counter[str](), Counter[str]()
+        undeclared = Counter[str]()
         for message in messages:
             source = self._app_id(message.topic, message.partition)
             place = (source, message.topic, message.partition, message.offset)
@@ -164,16 +158,13 @@ class MessageReader:
                     places.append(at)
                 if event.undeclared:
                     undeclared.update(event.undeclared)
-                if event.missing:
-                    missing.update(event.missing)
         columns: list[Sequence[Any]] = [*zip(*rows, strict=True), *zip(*places, strict=True)]
         columns += [[ingested_at] * len(rows), [minute.day for minute in minutes]]
         return Parsed(
             _table(columns if rows else (), self._bronze),
             _table([*zip(*rejects, strict=True)], self._rejects),
-            frozenset(minutes),
+            Counter(minutes),
             undeclared,
-            missing,
         )
 
     def _quick(self, value: bytes) -> list[_Event | Malformed] | None:
@@ -203,7 +194,7 @@ class MessageReader:
             minute = minute_of(values[self._time])
             if minute is None:
                 return None
-            found.append(_Event(values, minute, layout.undeclared, layout.missing))
+            found.append(_Event(values, minute, layout.undeclared))
         return found
 
     def _layout(self, names: tuple[str, ...]) -> _Layout | None:
@@ -218,11 +209,10 @@ class MessageReader:
         if len({*names}) < len(names) or len(names) > self._limits.columns:
             return None
         if [*names] == self._names:
-            return _Layout((), (), ())
+            return _Layout((), ())
         return _Layout(
             tuple(names.index(name) if name in names else None for name in self._names),
             tuple(sorted({*names} - {*self._names})),
-            tuple(name for name in self._names if name not in names),
         )
 
     def _careful(self, value: bytes) -> Iterator[_Event | Malformed]:
@@ -248,7 +238,7 @@ class MessageReader:
             else:
                 minute = minute_of(record.values[self._time])
                 assert minute is not None, "`_wrong_time` rejects such events"  # noqa: S101
-                yield _Event(record.values, minute, record.undeclared, record.missing)
+                yield _Event(record.values, minute, record.undeclared)
 
     def _wrong_time(self, values: Sequence[str | None]) -> str | None:
         return self._reason if minute_of(values[self._time]) is None else None

@@ -12,9 +12,8 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from functools import reduce
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.streams import Stream, bronze_events, rejected_events
@@ -22,20 +21,11 @@ from lakehouse_assets.clock import now
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.spark import SparkEngine
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.sources.kafka import KafkaSource
 from lakehouse_assets.sources.messages import Message
-from lakehouse_assets.streams.ingest import (
-    MOST,
-    WATERMARK,
-    Cycle,
-    Ingest,
-    Stored,
-    minutes_of,
-    sent_time,
-)
+from lakehouse_assets.streams.ingest import MOST, Cycle, Ingest, minutes_of, sent_time
 from lakehouse_assets.streams.messages import MessageReader, Minute
 
 if TYPE_CHECKING:
@@ -53,8 +43,6 @@ class SparkIngest(Ingest):
         source: The broker, which is asked for offsets; Spark reads the messages by itself.
         lake: Where the tables are stored, on the Spark engine.
         run_id: The run that its commits name.
-        watermark: As for `Ingest`.
-        limits: As for `Ingest`.
 
     Raises:
         FencedError: another process writes the same messages.
@@ -62,24 +50,15 @@ class SparkIngest(Ingest):
             session is that of a server.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        source: KafkaSource,
-        lake: Lake,
-        run_id: str,
-        *,
-        watermark: timedelta = WATERMARK,
-        limits: FileLimits | None = None,
-    ) -> None:
+    def __init__(self, stream: Stream, source: KafkaSource, lake: Lake, run_id: str) -> None:
         if not isinstance(lake.engine, SparkEngine) or lake.engine.remote:
             raise LakehouseError(
                 "Spark can only read a stream in a local session; unset LAKEHOUSE_SPARK_REMOTE and "
                 "LAKEHOUSE_SPARK_DATABRICKS, or use LAKEHOUSE_ENGINE=duckdb."
             )
         self._session = lake.engine.session
-        self._kafka, self._limits = source, limits
-        super().__init__(stream, source, lake, run_id, watermark=watermark, limits=limits)
+        self._kafka = source
+        super().__init__(stream, source, lake, run_id)
 
     def cycle(self, seconds: float, most: int = MOST) -> Cycle:
         """Read the messages that there are, in one batch or several.
@@ -139,9 +118,7 @@ class SparkIngest(Ingest):
             # Behind the control records of transactions, too, which are in no batch.
             reached = json.loads(last["sources"][0]["endOffset"])[topic]
             positions |= {(topic, int(number)): offset for number, offset in reached.items()}
-        ends = kafka.ends()
-        left = {place: max(ends[place] - offset, 0) for place, offset in positions.items()}
-        return reduce(_added, written, Cycle(progress=positions, lag=left))
+        return self._reached_by(sum(written, Cycle()), positions)
 
     def _batch(self, frame: DataFrame) -> Cycle:
         """Write the messages of a batch, partition by partition.
@@ -157,89 +134,34 @@ class SparkIngest(Ingest):
         read = engine.rows(
             messages.groupBy("partition").agg(F.max("offset").alias("last"), numbers)
         )
-        parse = _Parser(self.stream, names, now(), self._limits)
+        parse = _Parser(self.stream, names, now())
         parsed = engine.checkpoint(messages.mapInArrow(parse, _spark_schema(parse.schema())))
-        undeclared, missing, counts = Counter[str](), Counter[str](), Counter[str]()
+        undeclared = Counter[str]()
         for row in engine.rows(parsed.filter(F.col("drift").isNotNull()).select("drift")):
-            drift = json.loads(row["drift"])
-            undeclared.update(drift["undeclared"])
-            missing.update(drift["missing"])
+            undeclared.update(json.loads(row["drift"]))
+        total = Cycle(messages=sum(row["messages"] for row in read), undeclared=undeclared)
         ends = {names[row["partition"]]: row["last"] + 1 for row in read}
         parts = [self._part(parsed, name, end) for name, end in ends.items()]
         # Each commit of minutes says up to when minutes are closed: the latest comes last.
-        parts.sort(key=lambda part: max(part.minutes, default=_NONE))
-        closed, newest = self._closed, None
+        parts.sort(key=lambda part: max(part[1], default=_NONE))
+        closed = self._closed
         for part in parts:
             # The other partitions of this batch do not make these events late.
             self._closed = closed
-            stored = self._write(part)
-            newest = max(filter(None, (newest, stored.newest)), default=None)
-            counts += Counter(
-                events=sum(part.minutes.values()),
-                rejects=part.refused,
-                accepted=stored.accepted,
-                quarantined=stored.quarantined,
-                duplicates=stored.duplicates,
-                late=stored.late,
-                changed=len(stored.minutes),
-            )
-        return Cycle(
-            messages=sum(row["messages"] for row in read),
-            events=counts["events"],
-            rejects=counts["rejects"],
-            accepted=counts["accepted"],
-            quarantined=counts["quarantined"],
-            duplicates=counts["duplicates"],
-            late=counts["late"],
-            undeclared=undeclared,
-            missing=missing,
-            days=frozenset(minute.day for part in parts for minute in part.minutes),
-            minutes_changed=counts["changed"],
-            last_event=newest,
-        )
+            total += self._store(*part)
+        return total
 
-    def _part(self, parsed: DataFrame, name: str, end: int) -> _Part:
-        """Return what was read of a partition, up to an offset."""
+    def _part(
+        self, parsed: DataFrame, name: str, end: int
+    ) -> tuple[DataFrame, dict[Minute, int], DataFrame, int, dict[str, int]]:
+        """Return what was read of a partition up to an offset, as `_store` takes it."""
         engine = self._lake.engine
         mine = parsed.filter(F.col("_source") == F.lit(name))
         events = mine.filter(F.col("reason").isNull()).select(*self._bronze.column_names)
         rejects = mine.filter(F.col("reason").isNotNull()).select(*self._rejects.column_names)
-        # A killed process may have written rejects, but not the events of the same messages.
-        reached = self._reached[self._rejects.name].get(name, 0)
-        rejects = rejects.filter(F.col("_offset") >= F.lit(reached))
-        refused = engine.rows(rejects.agg(F.count(F.lit(1)).alias("n")))[0]["n"]
+        rejected = engine.rows(rejects.agg(F.count(F.lit(1)).alias("n")))[0]["n"]
         minutes = minutes_of(engine, events, sent_time(self.stream))
-        return _Part({name: end}, events, minutes, rejects, refused)
-
-    def _write(self, part: _Part) -> Stored:
-        """Write what was read of a partition to all tables."""
-        days = frozenset(minute.day for minute in part.minutes)
-        if part.refused:
-            self._commit(self._rejects, part.rejects, days, part.ends)
-        self._commit(self._bronze, part.events, days, part.ends)
-        if not part.minutes:
-            return Stored()
-        number, minutes = sum(part.minutes.values()), frozenset(part.minutes)
-        return self._derive(part.events, number, minutes, part.ends)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What was read of a partition.
-
-    Attributes:
-        ends: Its source, with the offset behind it.
-        events: Rows of bronze.
-        minutes: Number of events by minute.
-        rejects: Rows of the rejects.
-        refused: Their number.
-    """
-
-    ends: Mapping[str, int]
-    events: DataFrame
-    minutes: Mapping[Minute, int]
-    rejects: DataFrame
-    refused: int
+        return events, minutes, rejects, rejected, {name: end}
 
 
 @dataclass(frozen=True)
@@ -250,18 +172,17 @@ class _Parser:
         stream: The stream.
         names: Name of the source of each partition.
         ingested_at: When the rows are written to bronze.
-        limits: Limits on a message.
     """
 
     stream: Stream
     names: Mapping[int, str]
     ingested_at: datetime
-    limits: FileLimits | None
 
     def schema(self) -> pa.Schema:
         """Return the columns of the rows: those of bronze and its rejects, and `drift`.
 
-        An event has no `reason`. A row with `drift` holds no event: it counts attributes, as JSON.
+        An event has no `reason`. A row with `drift` holds no event: it counts undeclared
+        attributes, as JSON.
         """
         import pyarrow as pa
 
@@ -276,7 +197,7 @@ class _Parser:
         import pyarrow as pa
 
         schema = self.schema()
-        reader = MessageReader(self.stream, lambda _, partition: self.names[partition], self.limits)
+        reader = MessageReader(self.stream, lambda _, partition: self.names[partition])
         for batch in batches:
             columns = [column.to_pylist() for column in batch.columns]
             messages = [
@@ -284,31 +205,14 @@ class _Parser:
                 for topic, partition, offset, value, moment in zip(*columns, strict=True)
             ]
             parsed = reader.read(messages, self.ingested_at)
-            drift = {"undeclared": parsed.undeclared, "missing": parsed.missing}
             parts = [parsed.events, parsed.rejects]
-            if any(drift.values()):
-                parts.append(pa.table({"drift": [json.dumps(drift)]}))
+            if parsed.undeclared:
+                parts.append(pa.table({"drift": [json.dumps(parsed.undeclared)]}))
             rows = pa.concat_tables(parts, promote_options="default")
             empty = schema.empty_table()
             yield from (
                 pa.concat_tables([empty, rows], promote_options="default").cast(schema).to_batches()
             )
-
-
-def _added(total: Cycle, more: Cycle) -> Cycle:
-    """Add what a batch brought to a total, whose offsets stay."""
-    sums = (
-        "messages", "events", "rejects", "accepted", "quarantined", "duplicates", "late",
-        "minutes_changed",
-    )  # fmt: skip
-    return replace(
-        total,
-        **{name: getattr(total, name) + getattr(more, name) for name in sums},
-        undeclared=Counter(total.undeclared) + Counter(more.undeclared),
-        missing=Counter(total.missing) + Counter(more.missing),
-        days=total.days | more.days,
-        last_event=max(filter(None, (total.last_event, more.last_event)), default=None),
-    )
 
 
 def _spark_schema(schema: pa.Schema) -> Any:

@@ -40,10 +40,8 @@ def test_each_message_becomes_rows_of_every_table(tmp_path: Path, engine: Any) -
         {key: value for key, value in reading(1, 119, "warm").items() if key != "City"},
     )
     (cycle,) = drain(Ingest(THERMOSTAT, messages, lake, "run"))
-    assert (cycle.messages, cycle.events, cycle.rejects) == (5, 6, 1)
-    assert (cycle.accepted, cycle.quarantined, cycle.duplicates, cycle.late) == (4, 1, 1, 0)
-    assert (dict(cycle.undeclared), dict(cycle.missing)) == ({"Extra": 1}, {"City": 1})
-    assert cycle.days == {DAY, NEXT_DAY}
+    assert (cycle.messages, cycle.events, cycle.rejected) == (5, 6, 1)
+    assert (cycle.quarantined, cycle.late, dict(cycle.undeclared)) == (1, 0, {"Extra": 1})
     assert cycle.last_event == START + timedelta(seconds=119)
     assert cycle.progress == {("thermostat", 0): 5}
     assert not any(cycle.lag.values())
@@ -77,6 +75,6 @@ def test_each_message_becomes_rows_of_every_table(tmp_path: Path, engine: Any) -
         ("TH001", START + timedelta(minutes=1), 1, None, 0),
         ("TH002", START, 1, None, 0),
     ]
-    assert balance(THERMOSTAT, lake, cycle.days).gaps() == {}
+    assert balance(THERMOSTAT, lake, {DAY, NEXT_DAY}).gaps() == {}
     (cycle,) = drain(Ingest(THERMOSTAT, messages, lake, "run"))
     assert cycle.messages == 0

@@ -102,7 +102,7 @@ def test_numbers_keep_their_digits_and_unreadable_values_are_flagged(
     ]
     source = MemorySource("thermostat", [sent("thermostat", messages)])
     (cycle,) = drain(Ingest(THERMOSTAT, source, lake, "run"))
-    assert (cycle.accepted, cycle.rejects) == (len(temps), 0)
+    assert (cycle.events, cycle.quarantined, cycle.rejected) == (len(temps), 0, 0)
     sent_text = [temp.strip('"') if temp != "null" else None for temp in temps]
     assert [temp for _, temp in rows(lake, bronze_events(THERMOSTAT), "_offset", "temp")] == (
         sent_text
@@ -122,7 +122,6 @@ def test_drift_is_counted_and_any_order_of_attributes_is_read() -> None:
     assert parsed.events["temp"].to_pylist() == ["67.1"] * 4
     assert parsed.events["city"].to_pylist() == ["Miami", None, "Miami", "Miami"]
     assert parsed.undeclared == Counter(Humidity=2, Owner=2)
-    assert parsed.missing == Counter(City=1)
 
 
 def test_a_message_beyond_the_limits_is_a_reject() -> None:
@@ -143,11 +142,10 @@ def test_days_and_minutes_are_those_of_utc_wherever_the_reader_runs(
             lake = stream_lake(tmp_path, THERMOSTAT)
             values = [reading(seconds=number) for number in (0, 119.999999, 120)]
             source = MemorySource("thermostat", [sent("thermostat", values)])
-            (cycle,) = drain(Ingest(THERMOSTAT, source, lake, "run"))
-            assert cycle.days == {date(2021, 9, 5), date(2021, 9, 6)}
-            assert rows(lake, silver_table(THERMOSTAT), "event_date", "event_time")[0] == (
-                date(2021, 9, 5), START,
-            )  # fmt: skip
+            assert len([*drain(Ingest(THERMOSTAT, source, lake, "run"))]) == 1
+            found = rows(lake, silver_table(THERMOSTAT), "event_date", "event_time")
+            assert found[0] == (date(2021, 9, 5), START)
+            assert found[-1][0] == date(2021, 9, 6)
         finally:
             patch.undo()
             time.tzset()
