@@ -27,23 +27,21 @@ from lakehouse_assets.quality.classify import (
     DUPLICATE,
     QUARANTINED,
     accepted_rows,
+    accepted_twice,
     apply_expectations,
     classify,
+    days_with_stale_duplicates,
+    duplicates_of,
     duplicates_of_earlier,
     duplicates_within,
     final_versions,
+    misclassified_days,
     quarantined_rows,
     resolve_duplicate_chain,
     violations,
 )
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.fields import expectations_of, typed_rows
-from lakehouse_assets.quality.late import (
-    accepted_twice,
-    days_with_stale_duplicates,
-    duplicates_of,
-    misclassified_days,
-)
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
 from lakehouse_assets.text import counted
 

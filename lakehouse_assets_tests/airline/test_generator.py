@@ -466,7 +466,6 @@ def test_amounts_have_two_decimals_and_a_sensible_size(large: Landing) -> None:
 
 
 def test_sizes_are_honoured(tmp_path: Path) -> None:
-    lines: list[str] = []
     config = GeneratorConfig(
         first_month=date(2013, 11, 1),
         months=4,
@@ -475,14 +474,13 @@ def test_sizes_are_honoured(tmp_path: Path) -> None:
         transaction_format="csv",
         delivery_days="all",
     )
-    zone = Landing(tmp_path, generate(tmp_path, config, lines.append))
+    zone = Landing(tmp_path, generate(tmp_path, config))
     assert [len(month) for month in zone.members] == [502, 504, 506, 508]
     assert zone.counts["members"] == 508
     days = [date.fromisoformat(path.parent.name) for path in zone.deliveries]
     assert days == [date(2013, 11, 1) + timedelta(days=i) for i in range(120)]
     assert {path.name for path in zone.deliveries} == {"transactions.csv"}
     assert len({record["transaction_id"] for _, record in zone.records[0]}) == 5_000
-    assert len(lines) == 8
 
 
 def test_the_command_line_writes_what_the_configuration_says(
@@ -496,7 +494,7 @@ def test_the_command_line_writes_what_the_configuration_says(
     )
     counts = generate(tmp_path / "b", config)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert json.loads(output[output.index("{") :])["members"] == counts["members"]
+    assert json.loads(output)["members"] == counts["members"]
     with pytest.raises(SystemExit):
         main(["--out", str(tmp_path / "a")])
     assert "not empty" in capsys.readouterr().err

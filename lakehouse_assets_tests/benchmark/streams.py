@@ -94,8 +94,9 @@ def topic(folder: Path, config: DeviceConfig) -> Iterator[tuple[MessageSource, s
 
     values = [
         value
-        for hour in hourly_messages(World(config), hubs=("thermostat",))
+        for hour in hourly_messages(World(config))
         for messages in hour
+        if messages.hub == "thermostat"
         for value in messages.values
     ]
     try:

@@ -65,8 +65,9 @@ def arrived(config: DeviceConfig, hub: Hub = "thermostat") -> list[tuple[int, by
     """Return the messages of a hub with their times of arrival in milliseconds."""
     return [
         message
-        for hour in hourly_messages(World(config), (hub,))
+        for hour in hourly_messages(World(config))
         for messages in hour
+        if messages.hub == hub
         for message in zip(messages.arrivals.tolist(), messages.values, strict=True)
     ]
 
@@ -174,7 +175,7 @@ def test_faults_come_at_their_rates_and_within_their_bounds() -> None:
     world = World(config)
     counts: Counter[str] = Counter()
     messages = []
-    for hour in hourly_messages(world, ("thermostat",)):
+    for hour in hourly_messages(world):
         counts.update(hour[0].faults)
         messages += zip(hour[0].arrivals.tolist(), hour[0].values, strict=True)
     ticks = 24 * 180

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,9 +26,7 @@ from lakehouse_assets.sample.airline.purchases import write_transactions
 from lakehouse_assets.sample.airline.snapshots import write_snapshot
 
 
-def generate(
-    landing: Path, config: GeneratorConfig, progress: Callable[[str], None] | None = None
-) -> Counter[str]:
+def generate(landing: Path, config: GeneratorConfig) -> Counter[str]:
     """Write an airline landing zone.
 
     Files: ``airline/flights/<month end>/flight.csv`` with 23 columns (distances in km, age in
@@ -39,7 +36,6 @@ def generate(
     Args:
         landing: Root of the landing zone; created if it does not exist.
         config: What to generate.
-        progress: Called with one line per flight snapshot and per month of transactions.
 
     Returns:
         Counts of everything written, by name; `test_generator.py` counts independently.
@@ -48,7 +44,6 @@ def generate(
         FileExistsError: There are airline deliveries already. Files of an earlier run with another
             configuration would silently mix with the new ones.
     """
-    report = progress or (lambda _: None)
     flights, purchases = landing / "airline" / "flights", landing / "airline" / "transactions"
     for folder in (flights, purchases):
         if folder.is_dir() and any(folder.iterdir()):
@@ -69,6 +64,5 @@ def generate(
         window_end = following - timedelta(days=1)
         target = flights / window_end.isoformat() / "flight.csv"
         counts += write_snapshot(target, base, window_end, config.defects, rng)
-        report(f"flights {window_end}: {int(base.listed(window_end).sum()):,} members")
     rng = np.random.default_rng(purchase_seed)
-    return counts + write_transactions(purchases, config, known_from, weights, rng, report)
+    return counts + write_transactions(purchases, config, known_from, weights, rng)

@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -189,7 +189,6 @@ def write_transactions(
     known_from: Sequence[int],
     weights: Floats,
     rng: np.random.Generator,
-    report: Callable[[str], None],
 ) -> Counter[str]:
     """Write one transaction file per delivery day; return counts, with defects by name."""
     days = _delivery_days(config)
@@ -244,8 +243,6 @@ def write_transactions(
             seen["malformed_json_lines"] += broken
             seen["non_object_elements"] += stray
             seen["bom_files"] += marked
-        if i == last_day or days[i + 1].month != day.month:
-            report(f"transactions to {day}: {int(starts[i + 1]):,}")
     return seen + Counter(
         {
             **injected, "redelivered": len(late), "transactions": config.transactions,

@@ -195,25 +195,22 @@ def _stranger_texts(
     return pa.array(found)
 
 
-def hourly_messages(
-    world: World, hubs: Sequence[Hub] = HUBS, first: int | None = None
-) -> Iterator[list[Messages]]:
+def hourly_messages(world: World, first: int | None = None) -> Iterator[list[Messages]]:
     """Generate the messages of the configured hours, by the hour in which they arrive.
 
     The last list holds what arrives after the last hour.
 
     Args:
         world: The stores and devices.
-        hubs: The hubs to generate messages of.
         first: The first hour, counted from 1970; the configured one by default.
     """
     first = world.config.first_hour if first is None else first
     last = first + world.config.hours
-    waiting = {hub: Messages(hub, np.empty(0, np.int64), [], {}) for hub in hubs}
+    waiting = {hub: Messages(hub, np.empty(0, np.int64), [], {}) for hub in HUBS}
     for hour in range(first, last):
         readings = world.hour(hour)
         found = []
-        for hub in hubs:
+        for hub in HUBS:
             made, before = hour_messages(world, hub, readings), waiting[hub]
             arrivals = np.concatenate([before.arrivals, made.arrivals])
             values = before.values + made.values
@@ -356,7 +353,7 @@ def send(
     begin = config.first_hour * 3_600_000 if start is None else round(start.timestamp() * 1000)
     began = time.monotonic()
     counts: dict[str, int] = dict.fromkeys(HUBS, 0)
-    for number, hour in enumerate(hourly_messages(world, first=first), start=first):
+    for number, hour in enumerate(hourly_messages(world, first), start=first):
         for messages in hour:
             for fault, times in messages.faults.items():
                 counts[f"{messages.hub} {fault}"] = counts.get(f"{messages.hub} {fault}", 0) + times
@@ -379,9 +376,7 @@ def send(
     return counts
 
 
-def simulate(
-    folder: Path, start: datetime, speed: float, stop: threading.Event, seed: int = 1
-) -> None:
+def simulate(folder: Path, start: datetime, speed: float, stop: threading.Event) -> None:
     """Send messages of all devices to a folder until `stop` is set; a folder is continued.
 
     Args:
@@ -389,7 +384,6 @@ def simulate(
         start: The simulated time (UTC) to begin with, unless the folder got further.
         speed: How much faster than real time.
         stop: Ends the simulation.
-        seed: Seed of every random draw.
     """
     state = folder / _STATE
     start = max(start, simulated_until(folder) or start)
@@ -400,7 +394,7 @@ def simulate(
         written.write_text(json.dumps({"until": until.isoformat()}))
         written.replace(state)
 
-    config = DeviceConfig(seed=seed, start=start.date(), hours=_FOREVER)
+    config = DeviceConfig(start=start.date(), hours=_FOREVER)
     try:
         send(config, sink, speed=speed, start=start, stop=stop, on_time=save)
     finally:
