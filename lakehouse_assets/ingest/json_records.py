@@ -13,8 +13,8 @@ import json
 import re
 from codecs import getincrementaldecoder
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest.limits import FileLimits, bytes_beyond
@@ -38,24 +38,6 @@ class _ValueError(ValueError):
     """A value that cannot be read, with the reason."""
 
 
-class Content(Protocol):
-    """The text of a delivery in UTF-8, in chunks: `files.Content`, or a message of a stream."""
-
-    @property
-    def name(self) -> str:
-        """Name of the delivery, for messages."""
-        ...
-
-    @property
-    def limits(self) -> FileLimits:
-        """Limits on it."""
-        ...
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the chunks."""
-        ...
-
-
 class _Window:
     """A part of a file's text, which is read only as far as needed.
 
@@ -66,10 +48,10 @@ class _Window:
         ended: Whether the text reaches to the end of the file.
     """
 
-    def __init__(self, content: Content) -> None:
-        self.name, self.limits = content.name, content.limits
+    def __init__(self, chunks: Iterable[bytes], name: str, limits: FileLimits) -> None:
+        self.name, self.limits = name, limits
         self.text, self.position, self.line, self.ended = "", 0, 1, False
-        self._chunks = iter(content)
+        self._chunks = iter(chunks)
         self._decoder = getincrementaldecoder("utf-8")()
         self._size = 1 << 8
 
@@ -181,7 +163,9 @@ class _Window:
 
 
 def json_records(
-    content: Content,
+    chunks: Iterable[bytes],
+    name: str,
+    limits: FileLimits,
     fields: Sequence[str],
     additive: bool = False,
     check: Callable[[Sequence[str | None]], str | None] = lambda _values: None,
@@ -189,7 +173,9 @@ def json_records(
     """Yield every record of a JSON file, readable or not, in order.
 
     Args:
-        content: The file's text.
+        chunks: The text in UTF-8, in chunks.
+        name: Name of the file or message, for errors.
+        limits: Limits on it.
         fields: Names of the declared attributes.
         additive: Whether a record may have others, whose values are dropped.
         check: Returns what is wrong with the values of a record; None if nothing is.
@@ -197,12 +183,12 @@ def json_records(
     Raises:
         FileRefusedError: the file is one object that wraps its records, or exceeds a limit.
     """
-    window, limits = _Window(content), content.limits
+    window = _Window(chunks, name, limits)
     split = _array_elements if window.skip(_BETWEEN) == "[" else _objects
     known, new = frozenset(fields), set[str]()
     for number, (line, text, value) in enumerate(split(window), start=1):
         if len(text) * 4 > limits.of_text:
-            _check_record(content, line, text, value)
+            _check_record(window, line, text, value)
         if isinstance(value, _ValueError):
             yield Malformed(line, text, str(value))
             continue
@@ -216,17 +202,17 @@ def json_records(
         # Nearly every record has exactly the declared attributes, so that check comes first.
         if isinstance(value, dict) and value.keys() != known:
             undeclared = tuple(sorted(value.keys() - known))
-            missing = tuple(name for name in fields if name not in value)
+            missing = tuple(field for field in fields if field not in value)
             if number == 1 and undeclared:
-                _check_no_wrapper(content.name, value, known)
+                _check_no_wrapper(name, value, known)
             new.update(undeclared)
             if len(new) + len(known) > limits.columns:
                 what = f"has {len(new) + len(known):,} different attributes up to line {line}"
-                raise limits.exceeded(content.name, "columns", what)
+                raise limits.exceeded(name, "columns", what)
         values: tuple[str | None, ...] = ()
         reason = _unfit(value, known, additive, window)
         if not reason:
-            values = tuple(value_text(value.get(name)) for name in fields)
+            values = tuple(value_text(value.get(field)) for field in fields)
             reason = check(values)
         if reason:
             yield Malformed(line, text, reason, undeclared, missing)
@@ -234,13 +220,13 @@ def json_records(
             yield Record(number, values, undeclared, missing)
 
 
-def _check_record(content: Content, line: int, text: str, value: Any) -> None:
-    limits = content.limits
+def _check_record(window: _Window, line: int, text: str, value: Any) -> None:
+    limits = window.limits
     if size := bytes_beyond(text, limits.record_bytes):
         what = f"has a record of {size:,} bytes that begins in line {line}"
-        raise limits.exceeded(content.name, "record_bytes", what)
+        raise limits.exceeded(window.name, "record_bytes", what)
     values = value.values() if isinstance(value, dict) else [value]
-    limits.check_values(content.name, line, (v for v in values if isinstance(v, str)))
+    limits.check_values(window.name, line, (v for v in values if isinstance(v, str)))
 
 
 def _check_no_wrapper(name: str, value: dict[str, Any], known: frozenset[str]) -> None:

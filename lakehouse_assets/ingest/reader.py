@@ -160,8 +160,8 @@ class _Loading:
         dataset, limits, name = self._dataset, self._limits, file.short_name
         if dataset.documents:
             values = describe(stream, file.name, limits)
-            tally.records, tally.sha256 = 1, str(values[-1])
-            yield from _tables([Record(1, values)], [], self.fields)
+            tally.sha256 = str(values[-1])
+            yield from _gathered([Record(1, values)], self.fields, tally)
             return
         kind = file_format(name)
         if dataset.decimal_comma and kind != "csv":
@@ -174,7 +174,7 @@ class _Loading:
             return
         content = Content(stream, name, limits)
         found = self._csv(content, tally) if kind == "csv" else json_records(
-            content, dataset.source_names, dataset.additive
+            content, name, limits, dataset.source_names, dataset.additive
         )  # fmt: skip
         yield from _gathered(found, self.fields, tally)
         tally.sha256 = content.sha256

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,22 +65,21 @@ class Source:
 
     name: str
     url: SecretStr
-    dialect: Dialect = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Determine the dialect from the address.
+    @property
+    def dialect(self) -> Dialect:
+        """Its kind of database.
 
         Raises:
             LakehouseError: the address does not begin with a supported database.
         """
         scheme = self.url.get_secret_value().partition(":")[0].partition("+")[0].lower()
-        known = DIALECTS.get(scheme)
-        if known is None:
+        if scheme not in DIALECTS:
             raise LakehouseError(
                 f"The address in {variable_of(self.name)} does not name a supported database; "
                 f"begin it with one of {', '.join(f'{name}://' for name in DIALECTS)}."
             )
-        object.__setattr__(self, "dialect", known)
+        return DIALECTS[scheme]
 
     @classmethod
     def named(cls, name: str, demo: SecretStr | None = None) -> Source:

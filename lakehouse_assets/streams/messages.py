@@ -67,19 +67,6 @@ class _Layout:
 
 
 @dataclass(frozen=True)
-class _Message:
-    """A message as `json_records` reads it."""
-
-    value: bytes
-    limits: FileLimits
-    name: str = "The message"
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the content."""
-        yield self.value
-
-
-@dataclass(frozen=True)
 class Parsed:
     """The events of some messages.
 
@@ -224,9 +211,10 @@ class MessageReader:
             yield Malformed(1, raw, f"it is not UTF-8 text (byte {error.start + 1})")
             return
         try:
-            records = [
-                *json_records(_Message(value, self._limits), self._names, True, self._wrong_time)
-            ]
+            found = json_records(
+                [value], "The message", self._limits, self._names, True, self._wrong_time
+            )
+            records = [*found]
         except FileRefusedError as error:
             yield Malformed(1, text, str(error))
             return

@@ -159,7 +159,7 @@ def records_of_json(
 ) -> list[Record | Malformed]:
     with opened(path, path.name) as file:
         content = Content(file, path.name, FileLimits())
-        return list(json_records(content, fields, additive))
+        return list(json_records(content, path.name, content.limits, fields, additive))
 
 
 def _ordered(rows: Sequence[dict[str, Any]], column: str) -> list[dict[str, Any]]:

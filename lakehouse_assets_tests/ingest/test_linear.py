@@ -126,7 +126,7 @@ def work_on(path: Any, limits: FileLimits, monkeypatch: pytest.MonkeyPatch) -> i
                 for _ in csv_records.CsvReader(content).read(2):
                     pass
             else:
-                for _ in json_records.json_records(content, ("a", "b")):
+                for _ in json_records.json_records(content, path.name, limits, ("a", "b")):
                     pass
         except FileRefusedError:
             pass

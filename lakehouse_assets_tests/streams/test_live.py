@@ -30,7 +30,7 @@ from lakehouse_assets.orchestration.live_streams import LiveStreams
 from lakehouse_assets.orchestration.signals import StopRequest
 from lakehouse_assets.orchestration.stream_report import stream_key
 from lakehouse_assets.sources.folder_stream import FolderSource
-from lakehouse_assets_tests.airline.samples import REPOSITORY, House, command, variables_of
+from lakehouse_assets_tests.airline.samples import REPOSITORY, House, Lakehouse, variables_of
 from lakehouse_assets_tests.streams.samples import START, reading, rows
 
 SILVER, MINUTES = silver_table(THERMOSTAT), minutes(THERMOSTAT)
@@ -71,21 +71,16 @@ def stored(house: House) -> int:
     return sum(house.lake.rows_by_partition(SILVER).values())
 
 
-def stream(house: House, *options: str) -> subprocess.CompletedProcess[str]:
-    variables = {**variables_of(house), "PYTHONPATH": str(REPOSITORY)}
-    return command("stream", *options, variables=variables, cwd=house.settings.dagster_home.parent)
-
-
-def test_a_killed_stream_goes_on_where_it_was_and_its_days_are_reported(house: House) -> None:
+def test_a_killed_stream_goes_on_where_it_was_and_its_days_are_reported(
+    house: House, lakehouse: Lakehouse
+) -> None:
     send(house, 0, 100)
     with streaming(house, "--cadence", "0.5") as process:
         process.kill()
     send(house, 100, 100)
-    done = stream(house, "retail/thermostat", "--until-caught-up")
-    assert done.returncode == 0, done.stderr
-    assert re.search(
-        r"retail/thermostat: [\d,]+ events .*lag 0, last minute 09-06 00:01", done.stdout
-    )
+    code, out, err = lakehouse("stream", "retail/thermostat", "--until-caught-up")
+    assert code == 0, err
+    assert re.search(r"retail/thermostat: [\d,]+ events .*lag 0, last minute 09-06 00:01", out)
     found = rows(house.lake, SILVER, "event_time")
     assert len(found) == len(set(found)) == 200
     with dagster_instance(house.settings) as instance:
@@ -99,20 +94,20 @@ def test_a_killed_stream_goes_on_where_it_was_and_its_days_are_reported(house: H
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_after_the_commit_and_a_second_stream_is_refused(
-    house: House, number: signal.Signals, code: int
+    house: House, lakehouse: Lakehouse, number: signal.Signals, code: int
 ) -> None:
     send(house, 0, 10)
     with streaming(house, "--cadence", "0.5") as process:
-        second = stream(house, "retail/thermostat", "--until-caught-up")
+        second = lakehouse("stream", "retail/thermostat", "--until-caught-up")
         process.send_signal(number)
         out, err = process.communicate()
     assert process.returncode == code, err
     assert "retail/thermostat: 10 events" in out.splitlines()[-1]
     assert err == f"The process was asked to end ({number.name}).\n"
-    assert second.returncode == 1
-    assert f"is being read by `lakehouse stream` (process {process.pid} on" in second.stderr
+    assert second[0] == 1
+    assert f"is being read by `lakehouse stream` (process {process.pid} on" in second[2]
     # Whoever ends leaves it to others.
-    assert stream(house, "retail/thermostat", "--until-caught-up").returncode == 0
+    assert lakehouse("stream", "retail/thermostat", "--until-caught-up")[0] == 0
 
 
 def test_a_signal_ends_every_wait() -> None:
@@ -130,11 +125,12 @@ def test_a_signal_ends_every_wait() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_devices_are_simulated_without_a_broker(house: House) -> None:
-    done = stream(house, "--simulate", "--speed", "600", "--seconds", "4", "--cadence", "1")
-    assert done.returncode == 0, done.stderr
+def test_devices_are_simulated_without_a_broker(house: House, lakehouse: Lakehouse) -> None:
+    options = ("--speed", "600", "--seconds", "4", "--cadence", "1")
+    code, out, err = lakehouse("stream", "--simulate", *options)
+    assert code == 0, err
     for found in (THERMOSTAT, OCCUPANCY):
-        assert re.search(rf"retail/{found.name}: [1-9][\d,]* events", done.stdout)
+        assert re.search(rf"retail/{found.name}: [1-9][\d,]* events", out)
     assert sum(house.lake.rows_by_partition(MINUTES).values())
 
 
@@ -147,12 +143,12 @@ def test_devices_are_simulated_without_a_broker(house: House) -> None:
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(
-    house: House, options: list[str], message: str
+    lakehouse: Lakehouse, options: list[str], message: str
 ) -> None:
-    done = stream(house, *options)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, err = lakehouse("stream", *options)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
 
 
 class Broken:
