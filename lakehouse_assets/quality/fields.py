@@ -6,7 +6,7 @@ its row is quarantined.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lakehouse_assets.catalog.datasets import Feed, Field, Flag
 from lakehouse_assets.catalog.expectations import (
@@ -66,7 +66,7 @@ def typed_rows(feed: Feed, engine: Engine, bronze: DataFrame) -> DataFrame:
             f"its declaration lists {', '.join(sorted(declared)) or 'none'}; list each of them."
         )
     staged = v.staged(typed)
-    held = {name: condition for c in read for name, condition in _reported(feed, c)}
+    held = {flag.name: condition() for c in read for flag, condition in _flags(feed, c)}
     held |= {flag.name: F.col(f"{_FLAG}{flag.name}") for flag in feed.flags}
     # The null element, which array_compact removes, gives an empty array its type.
     names = [F.when(condition, F.lit(name)) for name, condition in held.items()]
@@ -90,7 +90,7 @@ def expectations_of(feed: Feed) -> tuple[Expectation, ...]:
     return (
         *(present(c.name) for c in required),
         *(_readable_if_given(feed, c) for c in columns if c.need == "fact"),
-        *(unflagged(f.name, f.description) for c in columns for f in _flags(c)),
+        *(unflagged(f.name, f.description) for c in columns for f, _ in _flags(feed, c)),
         *(unflagged(flag.name, flag.description) for flag in feed.flags),
         *(_in_range(c) for c in columns if c.not_negative or c.in_calendar),
         *(known(c.name, c.labels) for c in columns if c.labels),
@@ -155,51 +155,42 @@ def _given(feed: Feed, column: Field, text: Col) -> Col:
     return F.when(~v.is_any(v.lower(text), nothing), text) if nothing else text
 
 
-def _flags(column: Field) -> Iterator[Flag]:
-    """Yield the flags that follow from a column."""
+def _flags(feed: Feed, column: Field) -> Iterator[tuple[Flag, Callable[[], Col]]]:
+    """Yield the flags that follow from a column, with the conditions under which they are set."""
+
+    def where_missing(condition: Col) -> Col:
+        # Few values are null, and only their text is examined.
+        return F.when(F.col(column.name).isNull(), condition)
+
+    def given() -> Col:
+        return _given(feed, column, F.col(f"text_{column.field}")).isNotNull()
+
+    def readable() -> Col:
+        return _read(feed, column).isNotNull()
+
     if column.unknown is not None:
-        yield Flag(f"{column.name}_unknown", column.unknown)
-    if (implausible := _implausible(column)) is not None:
-        yield implausible
-    if (lost := _lost(column)) is not None:
-        yield lost
-
-
-def _implausible(column: Field) -> Flag | None:
-    if column.implausible is not None or column.between is None:
-        return column.implausible
-    low, high = column.between
-    return Flag(
-        f"{column.name}_implausible",
-        f"{column.name}, if given, is from {low} to {high}; other values became null.",
-    )
-
-
-def _lost(column: Field) -> Flag | None:
-    if column.lost is not None or column.derived or column.type == "string":
-        return column.lost
-    if column.need != "optional":
-        return None
-    return Flag(
-        f"{column.name}_unreadable",
-        f"{column.name}, if given, can be read; other values became null.",
-    )
-
-
-def _reported(feed: Feed, column: Field) -> Iterator[tuple[str, Col]]:
-    """Yield the name of each of a column's flags, and the condition under which it is set."""
-    missing = F.col(column.name).isNull()
-    if column.unknown is not None:
-        yield f"{column.name}_unknown", missing
-    implausible, lost = _implausible(column), _lost(column)
-    # Few values are null, and only their text is examined.
-    given = _given(feed, column, F.col(f"text_{column.field}")).isNotNull()
+        unknown = Flag(f"{column.name}_unknown", column.unknown)
+        yield unknown, lambda: F.col(column.name).isNull()
+    implausible, lost = column.implausible, column.lost
+    if implausible is None and column.between is not None:
+        low, high = column.between
+        implausible = Flag(
+            f"{column.name}_implausible",
+            f"{column.name}, if given, is from {low} to {high}; other values became null.",
+        )
     if implausible is not None:
-        readable = _read(feed, column).isNotNull()
-        yield implausible.name, F.when(missing, given & readable)
-        given = given & ~readable
+        yield implausible, lambda: where_missing(given() & readable())
+    derived = column.derived or column.type == "string" or column.need != "optional"
+    if lost is None and not derived:
+        lost = Flag(
+            f"{column.name}_unreadable",
+            f"{column.name}, if given, can be read; other values became null.",
+        )
     if lost is not None:
-        yield lost.name, F.when(missing, given)
+        yield (
+            lost,
+            lambda: where_missing(given() & ~readable() if implausible is not None else given()),
+        )
 
 
 def _readable_if_given(feed: Feed, column: Field) -> Expectation:
