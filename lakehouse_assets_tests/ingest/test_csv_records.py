@@ -49,6 +49,9 @@ def good(*rows: tuple[str | None, ...]) -> list[Record]:
         (b' "x" , y\n  "x",y\n', [("x", " y"), ('  "x"', "y")]),
         (b'1,2,\n1,2,,,\n1,2,""\n', [("1", "2")] * 3),
         ("é,\u3000\n".encode(), [("é", "\u3000")]),
+        # Nothing is guessed: text stays as it was delivered.
+        (b"NULL,\\N\nNaN,007\n", [("NULL", "\\N"), ("NaN", "007")]),
+        (b'"""a"" ""b""",2\n', [('"a" "b"', "2")]),
     ],
 )
 def test_sound_text(split, body, rows):
@@ -75,6 +78,8 @@ def test_sound_text(split, body, rows):
             b'"3,4\n5,6\n"7",8\n',
             [Malformed(2, '"3,4', TEXT_AFTER), Record(2, ("5", "6")), Record(3, ("7", "8"))],
         ),
+        (b'"a" "b",2\n', [Malformed(2, '"a" "b",2', TEXT_AFTER)]),
+        (b"1,2\n\n3", [Record(1, ("1", "2")), Malformed(4, "3", TOO_FEW)]),
         (b" \n1,2\n", [Malformed(2, " ", TOO_FEW), Record(2, ("1", "2"))]),
     ],
 )

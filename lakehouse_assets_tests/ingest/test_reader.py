@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table, text_field
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import FileRefusedError
 from lakehouse_assets.ingest import csv_records, reader
@@ -41,8 +41,6 @@ from lakehouse_assets_tests.ingest.samples import (
 MARK = b"\xef\xbb\xbf"
 
 TOO_FEW = "{} columns where 3 are expected".format
-TEXT_AFTER = "text follows the quote that closes a value"
-NOT_CLOSED = "a quoted value is not closed"
 ONE = (1, "1", "2", "3")
 _MANY = settings(
     max_examples=12,
@@ -56,29 +54,9 @@ def body(*lines: str, end: str = "\n") -> bytes:
     return end.join([HEADER, *lines, ""]).encode()
 
 
-def test_rows_carry_their_provenance(engine, tmp_path):
-    content = body("1,ü,x", "2,,  y ")
+def test_rows_and_rejects_carry_their_provenance(engine, tmp_path):
+    content = body("1,ü,x", "oops", "2,,  y ", "4,5,6,7")
     outcome = deliver_bytes(engine, tmp_path, content)
-    provenance = {
-        "_source_file": "shop/things/2014-03-31/a.csv",
-        "_file_sha256": hashlib.sha256(content).hexdigest(),
-        "_ingested_at": INGESTED,
-        "_file_version": landed(tmp_path / "a.csv").fingerprint,
-        "_file_records": 2,
-        "delivered_on": DAY,
-    }
-    assert outcome.rows == [
-        {"id": "1", "name": "ü", "note": "x", "_row_number": 1, **provenance},
-        {"id": "2", "name": None, "note": "  y ", "_row_number": 2, **provenance},
-    ]
-    assert (outcome.rejects, outcome.refused) == ([], [])
-    assert outcome.delivered == {DAY: 2}
-
-
-def test_rejects_carry_theirs(engine, tmp_path):
-    content = body("1,2,3", "oops", "4,5,6,7", "8,9,10")
-    outcome = deliver_bytes(engine, tmp_path, content)
-    assert outcome.values == [(1, "1", "2", "3"), (4, "8", "9", "10")]
     provenance = {
         "_source_file": "shop/things/2014-03-31/a.csv",
         "_file_sha256": hashlib.sha256(content).hexdigest(),
@@ -87,11 +65,15 @@ def test_rejects_carry_theirs(engine, tmp_path):
         "_file_records": 4,
         "delivered_on": DAY,
     }
+    assert outcome.rows == [
+        {"id": "1", "name": "ü", "note": "x", "_row_number": 1, **provenance},
+        {"id": "2", "name": None, "note": "  y ", "_row_number": 3, **provenance},
+    ]
     assert outcome.rejects == [
         {"line_number": 3, "raw_text": "oops", "reason": TOO_FEW(1), **provenance},
-        {"line_number": 4, "raw_text": "4,5,6,7", "reason": "more than 3 columns", **provenance},
+        {"line_number": 5, "raw_text": "4,5,6,7", "reason": "more than 3 columns", **provenance},
     ]
-    assert outcome.delivered == {DAY: 4}
+    assert (outcome.refused, outcome.delivered) == ([], {DAY: 4})
 
 
 def test_frames_fit_their_tables(engine, tmp_path):
@@ -123,16 +105,18 @@ def test_months(engine, tmp_path):
     assert outcome.delivered == {date(2014, 2, 1): 2, date(2014, 3, 1): 2}
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", [b"", MARK])
-@pytest.mark.parametrize("packed", [False, True])
-def test_marks_line_ends_and_packing(engine, tmp_path, end, mark, packed):
-    content = mark + body("1,é,3", "bad", "4,5,6", end=end)
-    name = "a.csv.gz" if packed else "a.csv"
-    outcome = deliver_bytes(engine, tmp_path, gzip.compress(content) if packed else content, name)
-    assert outcome.values == [(1, "1", "é", "3"), (3, "4", "5", "6")]
-    assert outcome.bad == [(3, "bad", TOO_FEW(1))]
-    assert outcome.delivered == {DAY: 3}
+def test_marks_line_ends_and_packing(engine, tmp_path):
+    contents = [
+        mark + body("1,é,3", "bad", "4,5,6", end=end)
+        for mark in (b"", MARK)
+        for end in ("\n", "\r\n")
+    ]
+    plain = deliver_each(engine, tmp_path, contents, ".csv")
+    packed = deliver_each(engine, tmp_path, [*map(gzip.compress, contents)], ".csv.gz")
+    for outcome in (*plain, *packed):
+        assert outcome.values == [(1, "1", "é", "3"), (3, "4", "5", "6")]
+        assert outcome.bad == [(3, "bad", TOO_FEW(1))]
+        assert [*outcome.delivered.values()] == [3]
 
 
 @pytest.mark.parametrize("chosen", ["engine", "spark_engine"])
@@ -191,76 +175,6 @@ def test_a_fault_that_passes_is_no_reject(engine, tmp_path, monkeypatch):
         deliver_bytes(engine, tmp_path, body("1,2,3"))
 
 
-def test_packed_members_in_a_row(engine, tmp_path):
-    content = gzip.compress(body("1,2,3")) + gzip.compress(b"4,5,6\n")
-    outcome = deliver_bytes(engine, tmp_path, content, "a.csv.gz")
-    assert outcome.values == [(1, "1", "2", "3"), (2, "4", "5", "6")]
-    assert outcome.complete
-
-
-@pytest.mark.parametrize(
-    ("lines", "values", "bad"),
-    [
-        # The last line without its end.
-        (["1,2,3", "4,5,6"], [ONE, (2, "4", "5", "6")], []),
-        (["1,2,3", "4,5"], [ONE], [(3, "4,5", TOO_FEW(2))]),
-        # Empty lines are no records; they count as lines.
-        (["1,2,3", "", "4,5,6"], [ONE, (2, "4", "5", "6")], []),
-        (["bad", "", "4,5,6"], [(2, "4", "5", "6")], [(2, "bad", TOO_FEW(1))]),
-        (["", "bad", "4,5,6"], [(2, "4", "5", "6")], [(3, "bad", TOO_FEW(1))]),
-        (["1,2,3", "", "  ", "4,5,6"], [ONE, (3, "4", "5", "6")], [(4, "  ", TOO_FEW(1))]),
-        # Quoted values hold commas, line ends, empty lines and quotes.
-        (
-            ['"1\n\n2","a,b","""q"""', "bad", "4,5,6"],
-            [(1, "1\n\n2", "a,b", '"q"'), (3, "4", "5", "6")],
-            [(5, "bad", TOO_FEW(1))],
-        ),
-        (
-            ['"1\n2","a,b","""q"""', "bad", "4,5,6"],
-            [(1, "1\n2", "a,b", '"q"'), (3, "4", "5", "6")],
-            [(4, "bad", TOO_FEW(1))],
-        ),
-        # Stray quotes are text within a value, and wrong after one.
-        (['1,2"3,4"', "5,6,7"], [(1, "1", '2"3', '4"'), (2, "5", "6", "7")], []),
-        (['"1"x,2,3', "5,6,7"], [(2, "5", "6", "7")], [(2, '"1"x,2,3', TEXT_AFTER)]),
-        (
-            ['1,"2,3', "5,6,7", "8,9,10"],
-            [(2, "5", "6", "7"), (3, "8", "9", "10")],
-            [(2, '1,"2,3', NOT_CLOSED)],
-        ),
-        (['"a" "b",2,3'], [], [(2, '"a" "b",2,3', TEXT_AFTER)]),
-        (['"""a"" ""b""",2,3'], [(1, '"a" "b"', "2", "3")], []),
-        # Mixed line ends are read; a lone carriage return is text.
-        (["1,2,3\r", "4,5,6"], [ONE, (2, "4", "5", "6")], []),
-        (["1,2\r2,3", "4,5,6"], [(1, "1", "2\r2", "3"), (2, "4", "5", "6")], []),
-        # Empty fields too many at the end are no mistake.
-        (["1,2,3,", ",,,,,"], [ONE, (2, None, None, None)], []),
-        # Nothing is guessed: text stays as it was delivered.
-        (
-            ["NULL,\\N,#x", "NaN,1e3,007"],
-            [(1, "NULL", "\\N", "#x"), (2, "NaN", "1e3", "007")],
-            [],
-        ),
-        ([",,", '"","",""'], [(1, None, None, None), (2, None, None, None)], []),
-    ],
-)
-def test_csv_line_by_line(engine, tmp_path, lines, values, bad):
-    content = "\n".join([HEADER, *lines]).encode()
-    outcome = deliver_bytes(engine, tmp_path, content)
-    assert outcome.values == values
-    assert outcome.bad == bad
-    assert outcome.complete
-    assert outcome.delivered == {DAY: len(values) + len(bad)}
-
-
-def test_a_file_of_malformed_lines_only(engine, tmp_path):
-    outcome = deliver_bytes(engine, tmp_path, body("a", "b"))
-    assert outcome.rows == []
-    assert [line for line, _, _ in outcome.bad] == [2, 3]
-    assert outcome.refused == []
-    assert outcome.delivered == {DAY: 2}
-
-
 def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
     contents = {
         "a.csv": body("1,2,3"),
@@ -300,16 +214,12 @@ def test_refused_files_are_named_and_the_others_go_on(engine, tmp_path):
     assert outcome.complete
 
 
-def test_nothing_delivered_is_an_empty_frame(engine):
-    outcome = deliver(engine)
-    assert (outcome.rows, outcome.rejects, outcome.refused, outcome.delivered) == ([], [], [], {})
-
-
 def test_names_that_look_like_patterns(engine, tmp_path):
-    (tmp_path / "a1.csv").write_bytes(body("other,2,3"))
-    for name in ("a[1].csv", "a*.csv", "it's ü.csv", "k=v.csv"):
-        outcome = deliver_bytes(engine, tmp_path, body(f'"{name}",2,3'), name)
-        assert outcome.values == [(1, name, "2", "3")]
+    names = ("a*.csv", "a1.csv", "a[1].csv", "it's ü.csv", "k=v.csv")
+    for name in names:
+        (tmp_path / name).write_bytes(body(f'"{name}",2,3'))
+    outcome = deliver(engine, *(landed(tmp_path / name) for name in names))
+    assert outcome.values == [(1, name, "2", "3") for name in names]
 
 
 def test_long_values_and_lines_are_kept(engine, tmp_path):
@@ -356,23 +266,6 @@ def test_regular_text_is_not_read_record_by_record(engine, tmp_path, monkeypatch
     )
     assert outcome.values == [(1, "1", "a\n\n,b", '"q"'), (4, "x", "23", "4")]
     assert [line for line, *_ in outcome.bad] == [6, 7]
-
-
-def test_one_column(engine, tmp_path):
-    single = Dataset(
-        domain="shop", name="things", grain="day", owner="team:shop", description="A word.",
-        columns=(text_field("word", "A word."),),
-    )  # fmt: skip
-    path = tmp_path / "a.csv"
-    path.write_bytes(b'word\na\n\nb,c\n"d\n\ne"\n')
-    outcome = deliver(engine, landed(path), dataset=single)
-    assert [(r["_row_number"], r["word"]) for r in outcome.rows] == [
-        (1, "a"),
-        (2, None),
-        (4, "d\n\ne"),
-    ]
-    assert [(r["line_number"], r["raw_text"]) for r in outcome.rejects] == [(4, "b,c")]
-    assert outcome.delivered == {DAY: 4}
 
 
 def test_a_file_of_several_blocks(engine, tmp_path):
@@ -444,18 +337,6 @@ def written_files(draw):
     return content.encode(), want, bad
 
 
-@_MANY
-@given(st.lists(written_files(), min_size=8, max_size=8))
-def test_csv_round_trip(engine, tmp_path, files):
-    outcomes = deliver_each(engine, tmp_path, [content for content, _, _ in files], ".csv")
-    for outcome, (_, want, bad) in zip(outcomes, files, strict=True):
-        assert outcome.values == want
-        assert [(line, text) for line, text, _ in outcome.bad] == bad
-        assert outcome.complete
-        assert [*outcome.delivered.values()] == [len(want) + len(bad)]
-        assert outcome.refused == []
-
-
 def without_header(content: bytes) -> bytes:
     rows = content.partition(b"\n")[2]
     # A value that begins with the sign of a mark needs a mark before it, or it is taken for one.
@@ -463,19 +344,17 @@ def without_header(content: bytes) -> bytes:
     return mark + rows
 
 
-@pytest.mark.parametrize("mark", [b"", MARK])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_the_first_line_of_a_file_without_header_is_data(engine, tmp_path, mark, end):
+def test_the_first_line_of_a_file_without_header_is_data(engine, tmp_path):
     lines = ["1,2,3", "bad", '"é","a,b",6', "7,8", "9,9,9", "", "ID,Name,Note"]
-    content = mark + end.join([*lines, ""]).encode()
-    path = tmp_path / "a.txt"
-    path.write_bytes(content)
-    outcome = deliver(engine, landed(path), dataset=BARE)
-    assert outcome.values == [
-        (1, "1", "2", "3"), (3, "é", "a,b", "6"), (5, "9", "9", "9"), (6, "ID", "Name", "Note"),
-    ]  # fmt: skip
-    assert outcome.bad == [(2, "bad", TOO_FEW(1)), (4, "7,8", TOO_FEW(2))]
-    assert (outcome.delivered, outcome.refused) == ({DAY: 6}, [])
+    contents = [
+        mark + end.join([*lines, ""]).encode() for mark in (b"", MARK) for end in ("\n", "\r\n")
+    ]
+    for outcome in deliver_each(engine, tmp_path, contents, ".txt", BARE):
+        assert outcome.values == [
+            (1, "1", "2", "3"), (3, "é", "a,b", "6"), (5, "9", "9", "9"), (6, "ID", "Name", "Note"),
+        ]  # fmt: skip
+        assert outcome.bad == [(2, "bad", TOO_FEW(1)), (4, "7,8", TOO_FEW(2))]
+        assert ([*outcome.delivered.values()], outcome.refused) == ([6], [])
 
 
 def test_only_malformed_or_empty_lines_without_header(engine, tmp_path):
@@ -498,14 +377,17 @@ def test_a_mark_is_taken_off_once_with_a_header_or_without(engine, tmp_path):
 
 @_MANY
 @given(st.lists(st.tuples(written_files(), st.booleans()), min_size=8, max_size=8))
-def test_a_file_without_header_has_the_rows_of_the_same_file_with_one(engine, tmp_path, files):
+def test_what_python_writes_is_read_with_a_header_and_without(engine, tmp_path, files):
     contents = [MARK * marked + content for (content, _, _), marked in files]
     named = deliver_each(engine, tmp_path, contents, ".csv")
     bare = deliver_each(engine, tmp_path, [*map(without_header, contents)], ".csv", BARE)
-    for one, other in zip(named, bare, strict=True):
-        if one.refused or other.refused:
-            # Nothing but blanks is an empty file, and no file with a header.
-            assert one.values in ([], [(1, None, None, None)])
+    for one, other, ((_, want, bad), _) in zip(named, bare, files, strict=True):
+        assert one.values == want
+        assert [(line, text) for line, text, _ in one.bad] == bad
+        assert ([*one.delivered.values()], one.refused) == ([len(want) + len(bad)], [])
+        if other.refused:
+            # Nothing but blanks is an empty file.
+            assert want in ([], [(1, None, None, None)])
             continue
         assert other.values == one.values
         assert other.bad == [(line - 1, text, reason) for line, text, reason in one.bad]
