@@ -83,15 +83,6 @@ def test_statements_of_databases_without_a_server(name):
     assert " ".join(found.replace('"', "").split()) == " ".join(EXPECTED[name].split())
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_a_count_is_asked_in_every_dialect(name):
-    types_of(name)
-    dialect = sa.create_engine(Source("x", SecretStr(f"{name}://a@h/x")).parsed()).dialect
-    query = sa.select(sa.func.count()).select_from(sa.table("orders", schema="shop"))
-    text = " ".join(str(query.compile(dialect=dialect)).split())
-    assert text.startswith("SELECT count(*) AS count_1 FROM shop.orders")
-
-
 def test_kinds():
     expected = {
         "oracle": ["decimal", "real", "moment", "moment", "zoned", "text", "decimal"],

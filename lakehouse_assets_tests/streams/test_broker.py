@@ -134,19 +134,6 @@ def test_an_identity_without_a_token_is_one_sentence(
         open_stream("devices", Identity(kind="managed_identity", client_id="none"))
 
 
-def test_a_broker_may_restart_while_it_is_read(broker: Broker, source: KafkaSource) -> None:
-    broker.make_topic("restarts")
-    broker.send("restarts", texts(1, 2))
-    source.assign("restarts", {0: None})
-    assert until(source, 2) == texts(1, 2)
-    broker.kill()
-    assert source.poll(1, 1) == []
-    broker.start()
-    broker.send("restarts", texts(3))
-    assert until(source, 1, 60) == texts(3)
-    assert source.ends() == source.positions() == {("restarts", 0): 3}
-
-
 def test_a_broker_that_stays_away_is_given_up(
     broker: Broker, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,18 +212,3 @@ def test_a_topic_that_is_made_again_under_its_name_is_another_one(broker: Broker
     assert first.endswith(":lakehouse:again:1")
     assert first != second
     assert of_test == second.replace(":lakehouse:", ":test:")
-
-
-def test_a_partition_that_is_added_is_found(broker: Broker, source: KafkaSource) -> None:
-    broker.make_topic("grows")
-    broker.send("grows", texts(1))
-    source.assign("grows", {0: None})
-    assert until(source, 1) == texts(1)
-    broker.add_partitions("grows", 2)
-    broker.send("grows", texts(2), partition=1)
-    broker.send("grows", texts(3), partition=0)
-    ends = time.monotonic() + 20
-    while source.partitions("grows") == [0] and time.monotonic() < ends:
-        time.sleep(0.1)
-    source.assign("grows", {1: None})
-    assert sorted(until(source, 2)) == texts(2, 3)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.writer import FencedError
 from lakehouse_assets.streams.ingest import Ingest
 from lakehouse_assets_tests.streams.broker import Broker
@@ -89,17 +88,3 @@ def test_a_broker_that_restarts_and_partitions_that_are_added_lose_nothing(
         pass
     source.close()
     assert found_in(tmp_path) == exactly_once(80)
-
-
-def test_a_gap_stops_the_reader_and_says_what_is_gone(broker: Broker, tmp_path: Path) -> None:
-    broker.make_topic("lost")
-    send_thermostats(broker, "lost", 20)
-    lake, source = lake_at(tmp_path), source_at(broker.address)
-    Ingest(stream_of("lost"), source, lake, "test").cycle(20, most=10)
-    source.close()
-    broker.delete_before("lost", 0, 15)
-    source = source_at(broker.address)
-    with pytest.raises(LakehouseError, match="5 offsets of topic lost, partition 0 are gone"):
-        Ingest(stream_of("lost"), source, lake, "test")
-    source.close()
-    assert found_in(tmp_path) == exactly_once(10)
