@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class KafkaSink:
 
         self._address, self._partitions = address, partitions
         self._failed: LakehouseError | None = None
-        self._sent: dict[str, int] = {}
+        self._sent = Counter[str]()
         self._producer = Producer(
             {
                 **address.options(self._fail),
@@ -53,21 +54,18 @@ class KafkaSink:
             LakehouseError: the broker does not take them.
         """
         for value in values:
-            turn = self._sent.get(hub, 0)
-            self._sent[hub] = turn + 1
-            while not self._produced(hub, value, turn % self._partitions):
-                self._producer.poll(0.1)
+            partition = self._sent[hub] % self._partitions
+            self._sent[hub] += 1
+            while True:
+                self._producer.poll(0)
                 self._check()
-        self._producer.poll(0)
-        self._check()
-
-    def _produced(self, hub: str, value: bytes, partition: int) -> bool:
-        """Hand a message to the client; no if its queue is full."""
-        try:
-            self._producer.produce(hub, value, partition=partition, on_delivery=self._on_delivery)
-        except BufferError:
-            return False
-        return True
+                try:
+                    self._producer.produce(
+                        hub, value, partition=partition, on_delivery=self._on_delivery
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
 
     def flush(self) -> None:
         """Return when the broker has all messages.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BufferedWriter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -36,6 +36,8 @@ from lakehouse_assets.sample.retail.device_world import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lakehouse_assets.sample.retail.device_kafka import KafkaSink
 
 Hub = Literal["thermostat", "occupancy"]
 SAMPLE = DeviceConfig(
@@ -230,19 +232,6 @@ def planted_anomalies(config: DeviceConfig) -> tuple[Anomaly, ...]:
     return tuple(anomaly for hour in hours for anomaly in world.hour(hour).anomalies)
 
 
-class Sink(Protocol):
-    """Where messages go."""
-
-    def send(self, hub: Hub, values: Sequence[bytes]) -> None:
-        """Take messages, in order."""
-
-    def flush(self) -> None:
-        """Return when all messages can be read."""
-
-    def close(self) -> None:
-        """End; nothing is sent any more."""
-
-
 class FolderSink:
     """Writes messages as files of lines: `<folder>/<hub>/<partition>/<first offset>.jsonl[.gz]`.
 
@@ -327,7 +316,7 @@ def _end_of(folder: Path) -> int:
 
 def send(
     config: DeviceConfig,
-    sink: Sink,
+    sink: FolderSink | KafkaSink,
     *,
     speed: float = 0,
     start: datetime | None = None,
@@ -455,7 +444,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.write(json.dumps(counts, indent=2) + "\n")
 
 
-def _sink(out: Path | None, partitions: int, *, continued: bool) -> Sink:
+def _sink(out: Path | None, partitions: int, *, continued: bool) -> FolderSink | KafkaSink:
     """Open the folder, or the broker if there is none."""
     if out is None:
         from lakehouse_assets.sample.retail.device_kafka import kafka_sink
