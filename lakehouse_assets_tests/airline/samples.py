@@ -20,7 +20,13 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from lakehouse_assets.catalog.datasets import Dataset, bronze_table, silver_table
+from lakehouse_assets.catalog.datasets import (
+    Dataset,
+    bronze_table,
+    quarantine_table,
+    rejects_table,
+    silver_table,
+)
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.shared import DOMAIN
@@ -353,6 +359,12 @@ def execute_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lakehouse_assets.orchestration.run.with_follow_ups", follow_ups)
         return execute(settings, limited(runs))
+
+
+def tables_of(dataset: Dataset) -> list[Table]:
+    """Return the tables of bronze and silver that a dataset's files become."""
+    makers = (bronze_table, rejects_table, silver_table, quarantine_table)
+    return [make(dataset) for make in makers]
 
 
 def midnight(day: date) -> datetime:

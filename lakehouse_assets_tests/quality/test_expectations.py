@@ -9,20 +9,18 @@ import pytest
 
 from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
-from lakehouse_assets.domains.airline.domain import AIRLINE
 from lakehouse_assets.domains.airline.gold import customers as gold_customers
-from lakehouse_assets_tests.airline.samples import House, check, member, numbers, steps
+from lakehouse_assets_tests.airline.samples import House, check, member, numbers, steps, tables_of
 
 MONTH = "2014-03-01"
 ASIDE = quarantine_table(FLIGHTS)
-LOADING = [
-    table for table in AIRLINE.tables if table.name.startswith(("bronze_flights", "silver_flights"))
-]
 
 
 def clean(house: House) -> dg.ExecuteInProcessResult:
     """Run members from their files to their first gold table."""
-    return house.materialise("airline_monthly", MONTH, *LOADING, gold_customers.DIM_GEOGRAPHY)
+    return house.materialise(
+        "airline_monthly", MONTH, *tables_of(FLIGHTS), gold_customers.DIM_GEOGRAPHY
+    )
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,9 @@ from lakehouse_assets.quality.drift import (
     stability_index,
     volume_drift,
 )
+from lakehouse_assets.quality.log import latest_verdicts
 from lakehouse_assets.quality.tables import QUALITY_DRIFT, QUALITY_EVENTS, QUALITY_RULES
-from lakehouse_assets_tests.airline.samples import House, purchase
+from lakehouse_assets_tests.airline.samples import House, purchase, tables_of
 
 ASIDE = quarantine_table(TRANSACTIONS)
 TABLE = "airline.silver_transactions"
@@ -50,7 +51,9 @@ def _restore_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def days(first: int, last: int | None = None) -> PlannedRun:
-    return PlannedRun("airline_daily", f"2014-03-{first:02}", f"2014-03-{last or first:02}")
+    """Plan bronze and silver of some days."""
+    names = tuple(t.name for t in tables_of(TRANSACTIONS))
+    return PlannedRun("airline_daily", f"2014-03-{first:02}", f"2014-03-{last or first:02}", names)
 
 
 def events(house: House, rule: str) -> dict[str, tuple[Any, ...]]:
@@ -59,78 +62,68 @@ def events(house: House, rule: str) -> dict[str, tuple[Any, ...]]:
     return {row["partition"]: (row["failing_rows"], row["rows"], row["passed"]) for row in rows}
 
 
-def test_a_run_over_days_is_logged_by_day_once(house: House) -> None:
-    house.deliver_purchases("2014-03-03", [purchase("A", amount="oops"), purchase("B")])
-    house.deliver_purchases("2014-03-04", [purchase("C"), purchase("B")])
-    assert execute(house.settings, [days(3, 4), PlannedRun("quality")]).errors == []
-    assert events(house, "amount_is_readable") == {
-        "2014-03-03": (1, 2, False), "2014-03-04": (0, 2, True),
-    }  # fmt: skip
-    figures = {
-        (row["partition"], row["rule"].partition(": ")[2]): row["rows"]
-        for row in house.rows(QUALITY_EVENTS, "kind = 'figure'")
-        if row["table_name"] == TABLE
-    }
-    assert figures == {
-        ("2014-03-03", "bronze"): 2, ("2014-03-03", "silver"): 1,
-        ("2014-03-03", "quarantined"): 1, ("2014-03-03", "named duplicates"): 0,
-        ("2014-03-04", "bronze"): 2, ("2014-03-04", "silver"): 1,
-        ("2014-03-04", "quarantined"): 0, ("2014-03-04", "named duplicates"): 1,
-    }  # fmt: skip
-    before = house.rows(QUALITY_EVENTS)
-    # Looking again adds nothing; another run adds its own and leaves what was there.
-    execute(house.settings, [PlannedRun("quality")])
-    assert house.rows(QUALITY_EVENTS) == before
-    house.deliver_purchases("2014-03-03", [purchase("A"), purchase("B")])
-    execute(house.settings, [days(3), PlannedRun("quality")])
-    after = house.rows(QUALITY_EVENTS)
-    assert all(row in after for row in before)
-    assert len({row["run_id"] for row in after}) == 2
-    (latest,) = house.rows(
-        QUALITY_RULES, "rule = 'amount_is_readable' AND partition = '2014-03-03'"
-    )
-    assert (latest["failing_rows"], latest["pass_rate"], latest["runs"]) == (0, 1.0, 2)
-    assert house.count(QUALITY_DRIFT, "measure = 'rows'") == 2
-
-
 def verdicts(house: House, rule: str, table: str = TABLE) -> dict[str, tuple[Any, Any]]:
     """Return a rule's latest verdicts by partition."""
     rows = house.rows(QUALITY_RULES, f"rule = '{rule}' AND table_name = '{table}'")
     return {row["partition"]: (row["passed"], row["failing_rows"]) for row in rows}
 
 
-def test_a_run_of_a_part_replaces_the_verdicts_of_its_partitions_alone(house: House) -> None:
-    bad = [purchase("A", amount="oops"), purchase("B")]
-    house.deliver_purchases("2014-03-03", bad)
-    house.deliver_purchases("2014-03-04", [purchase("C", amount="oops")])
+def test_runs_are_logged_by_day_once_and_replace_the_verdicts_of_their_days_alone(
+    house: House,
+) -> None:
+    house.deliver_purchases("2014-03-03", [purchase("A", amount="oops"), purchase("B")])
+    house.deliver_purchases("2014-03-04", [purchase("C", amount="oops"), purchase("B")])
     house.deliver_purchases("2014-03-05", [purchase("D", amount="oops"), purchase("E")])
     house.deliver("transactions", "2014-03-05", "u.json", b"\xff\xfe\xfd")
-    execute(house.settings, [days(3, 6), PlannedRun("quality")])
+    assert execute(house.settings, [days(3, 6), PlannedRun("quality")]).errors == []
+    assert events(house, "amount_is_readable") == {
+        "2014-03-03": (1, 2, False), "2014-03-04": (1, 2, False), "2014-03-05": (1, 2, False),
+    }  # fmt: skip
+    figures = {
+        (row["partition"], row["rule"].partition(": ")[2]): row["rows"]
+        for row in house.rows(QUALITY_EVENTS, "kind = 'figure' AND partition < '2014-03-05'")
+        if row["table_name"] == TABLE
+    }
+    assert figures == {
+        ("2014-03-03", "bronze"): 2, ("2014-03-03", "silver"): 1,
+        ("2014-03-03", "quarantined"): 1, ("2014-03-03", "named duplicates"): 0,
+        ("2014-03-04", "bronze"): 2, ("2014-03-04", "silver"): 0,
+        ("2014-03-04", "quarantined"): 1, ("2014-03-04", "named duplicates"): 1,
+    }  # fmt: skip
     readable = "files_are_readable"
     assert verdicts(house, readable, "airline.bronze_transactions")["2014-03-05"] == (False, 1)
     # Nobody delivered anything on the 6th.
     assert {row["partition"] for row in house.rows(QUALITY_RULES)} == {
         "2014-03-03", "2014-03-04", "2014-03-05",
     }  # fmt: skip
-    assert verdicts(house, "amount_is_readable") == {
-        "2014-03-03": (False, 1), "2014-03-04": (False, 1), "2014-03-05": (False, 1),
-    }  # fmt: skip
+    before = house.rows(QUALITY_EVENTS)
+    # Looking again adds nothing; another run adds its own and leaves what was there.
+    execute(house.settings, [PlannedRun("quality")])
+    assert house.rows(QUALITY_EVENTS) == before
     # One day is mended, of one nothing is left, and one shall stay as it is.
     house.deliver_purchases("2014-03-03", [purchase("A"), purchase("B")])
     shutil.rmtree(house.settings.landing / "airline/transactions/2014-03-05")
     execute(house.settings, [days(3), days(5), PlannedRun("quality")])
+    after = house.rows(QUALITY_EVENTS)
+    assert all(row in after for row in before)
+    assert len({row["run_id"] for row in after}) == 3
     assert verdicts(house, "amount_is_readable") == {
         "2014-03-03": (True, 0), "2014-03-04": (False, 1), "2014-03-05": (True, 0),
     }  # fmt: skip
     assert verdicts(house, readable, "airline.bronze_transactions")["2014-03-05"] == (True, 0)
+    (latest,) = house.rows(
+        QUALITY_RULES, "rule = 'amount_is_readable' AND partition = '2014-03-03'"
+    )
+    assert (latest["failing_rows"], latest["pass_rate"], latest["runs"]) == (0, 1.0, 2)
+    assert house.count(QUALITY_DRIFT, "measure = 'rows'") >= 2
 
 
 def test_verdicts_on_ranges_from_before_do_not_stand_beside_those_on_their_parts(
     house: House,
 ) -> None:
-    at = datetime(2014, 3, 9, tzinfo=UTC)
     shared = {
-        "table_name": TABLE, "rule": "r", "kind": "check", "passed": False, "recorded_at": at,
+        "table_name": TABLE, "rule": "r", "kind": "check", "passed": False,
+        "recorded_at": datetime(2014, 3, 9, tzinfo=UTC),
     }  # fmt: skip
     house.put(
         QUALITY_EVENTS,
@@ -139,8 +132,10 @@ def test_verdicts_on_ranges_from_before_do_not_stand_beside_those_on_their_parts
             {**shared, "run_id": "b", "partition": "2014-03-02"},
         ],
     )
-    execute(house.settings, [PlannedRun("quality")])
-    assert verdicts(house, "r") == {"2014-03-02": (False, None)}
+    lake = house.lake
+    with lake.engine.scope():
+        (found,) = lake.engine.rows(latest_verdicts(lake.read(QUALITY_EVENTS)))
+    assert (found["partition"], found["passed"], found["runs"]) == ("2014-03-02", False, 1)
 
 
 def test_the_verdicts_on_months_are_told_apart(house: House) -> None:
@@ -164,7 +159,8 @@ def test_rows_in_quarantine_get_their_chance_after_a_fix(
 ) -> None:
     house.deliver_purchases("2014-03-03", [purchase("A", amount="1 000,50"), purchase("B")])
     house.deliver_purchases("2014-03-04", [purchase("C")])
-    assert execute(house.settings, [PlannedRun("reference_data"), days(3, 4)]).errors == []
+    whole = replace(days(3, 4), tables=())
+    assert execute(house.settings, [PlannedRun("reference_data"), whole]).errors == []
     assert [row["transaction_id"] for row in house.rows(ASIDE)] == ["A"]
     bronze = house.commits("bronze_transactions")
 

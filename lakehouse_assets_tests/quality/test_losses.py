@@ -17,7 +17,7 @@ from lakehouse_assets.orchestration.assembly import build_defs
 from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.quality.losses import Loss
-from lakehouse_assets_tests.airline.samples import House, check, purchase, steps
+from lakehouse_assets_tests.airline.samples import House, check, purchase, steps, tables_of
 
 DAY, NEXT = "2014-03-05", "2014-03-06"
 BRONZE = bronze_table(TRANSACTIONS)
@@ -78,7 +78,7 @@ def test_settings_name_a_dataset_that_is_not_there(tmp_path: Path) -> None:
 
 
 def run(house: House, first: str = DAY, last: str | None = None) -> dg.ExecuteInProcessResult:
-    return house.materialise("airline_daily", first, last=last)
+    return house.materialise("airline_daily", first, *tables_of(TRANSACTIONS), last=last)
 
 
 def cards(count: int, **more: Any) -> list[dict[str, Any]]:
