@@ -83,6 +83,8 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
 
 
 def test_a_run_reads_everything_and_reports_each_day(devices: Devices) -> None:
+    # Without messages nothing is written.
+    assert devices.told(devices.read()) == {"stream_thermostat": [None]}
     devices.send([reading(1), reading(2)], reading(1, 60), [reading(1, DAY), reading(2, DAY)])
     result = devices.read()
     assert result.success
@@ -177,12 +179,6 @@ def test_a_stream_without_an_address_is_no_failure(house: House) -> None:
         result = job.execute_in_process(instance=instance)
         assert result.success
         assert instance.get_latest_materialization_event(stream_key(THERMOSTAT)) is None
-
-
-def test_without_messages_nothing_is_written(devices: Devices) -> None:
-    result = devices.read()
-    assert result.success
-    assert devices.told(result) == {"stream_thermostat": [None]}
 
 
 def test_rows_that_do_not_add_up_stop_everything_downstream(devices: Devices) -> None:
