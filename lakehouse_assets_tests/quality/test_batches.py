@@ -357,7 +357,7 @@ def visits(chance: random.Random) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("dataset", "rows", "steps"),
     [
-        (TRANSACTIONS, purchases, 14), (FLIGHTS, members, 8), (WEBSITE, visits, 8),
+        (TRANSACTIONS, purchases, 10), (FLIGHTS, members, 6), (WEBSITE, visits, 6),
     ],
     ids=lambda value: getattr(value, "name", None),
 )  # fmt: skip
@@ -387,7 +387,7 @@ def test_any_sequence_of_files_gives_the_tables_of_a_rebuild(
         outdated, found = shop.build(first, killed=killed is not None)
         alone += shop.cleaned is not None
         owed = {*owed, *outdated} - {first}
-        if killed or (chance.random() < 0.5 and step < steps):
+        if killed or (chance.random() < 0.7 and step < steps):
             continue
         while owed:
             again = min(owed)
@@ -398,4 +398,4 @@ def test_any_sequence_of_files_gives_the_tables_of_a_rebuild(
         assert_same(shop, found, first, tmp_path / f"whole-{step}")
         compared += 1
     assert alone >= 2
-    assert compared >= 3
+    assert compared >= 2

@@ -144,6 +144,9 @@ class Broker:
     def add_partitions(self, name: str, total: int) -> None:
         """Give a topic more partitions."""
         self._done(self.admin.create_partitions([NewPartitions(name, total)]))
+        # The broker itself knows them a little later.
+        while len(self.admin.list_topics(name, 10).topics[name].partitions) < total:
+            time.sleep(0.05)
 
     def delete_before(self, name: str, partition: int, offset: int) -> None:
         """Delete the messages before an offset, as retention does."""
