@@ -841,15 +841,19 @@ def test_labels_of_any_kind_are_shown_and_selected_by_links(tab: Tab, tmp_path: 
     folder = write_points(pa.Table.from_pylist(rows), visuals, tmp_path)
     show(tab, folder, "points")
     links = []
-    for name in _LABELS:
+    for place, name in enumerate(_LABELS):
         tab.run(f"Pages.filters.select('name', {json.dumps(name)})")
         tab.until(f"Pages.filters.any() && {_READY}")
-        links.append(tab.run("location.href"))
-        choose(tab, "Pages.filters.undo()")
-    for place, (name, link) in enumerate(zip(_LABELS, links, strict=True)):
-        tab.go(link, _READY)
+        links.append(tab.run("location.hash"))
         assert tab.run(_FIRST_CARD) == str(place + 1), name
         assert tab.complaints == [], name
+        choose(tab, "Pages.filters.undo()")
+    # A page with few visuals is enough for the links.
+    few = write_points(pa.Table.from_pylist(rows), visuals[:2], tmp_path / "few")
+    for place, link in enumerate(links):
+        tab.go(f"{(few / 'points.html').as_uri()}{link}", _READY)
+        assert tab.run(_FIRST_CARD) == str(place + 1), link
+        assert tab.complaints == [], link
     # Nothing of them became an element, and a selection that leaves nothing breaks nothing.
     assert tab.run("document.querySelectorAll('img, main script').length") == 0
     show(tab, folder, "points", {"name": "nobody"})
