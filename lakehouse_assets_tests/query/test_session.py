@@ -223,7 +223,7 @@ def test_a_statement_sees_one_version_while_others_commit(tmp_path: Path) -> Non
 
     def ask(_: int) -> None:
         session = sessions.open()
-        while committed[0] < 90:
+        while committed[0] < 40:
             least = committed[0]
             (found,) = (
                 session.run(
@@ -239,7 +239,7 @@ def test_a_statement_sees_one_version_while_others_commit(tmp_path: Path) -> Non
 
     def commit() -> None:
         # By another writer, as in another process.
-        for number in range(2, 91):
+        for number in range(2, 41):
             rows = pa.table({"n": [number] * number}, arrow_schema(COUNTS))
             write_deltalake(lake.uri(COUNTS), rows, mode="overwrite")
             committed[0] = number
