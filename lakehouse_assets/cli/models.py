@@ -146,27 +146,26 @@ def compare(
     """
     from lakehouse_assets.domains import MODEL_TABLES
     from lakehouse_assets.ml.challenge import compare_versions
-    from lakehouse_assets.ml.decisions import CHAMPION, aliases_of, versions_of
+    from lakehouse_assets.ml.decisions import version_of
+    from lakehouse_assets.ml.model_registry import required_champion
     from lakehouse_assets.ml.reproduce import fitted_rows
 
     tracking, spec = open_tracking(), spec_of(name)
-    known = {int(found.version): found for found in versions_of(tracking, name)}
-    other = aliases_of(tracking, name).get(CHAMPION) if other is None else other
-    for number in (version, other):
-        if number not in known:
-            listed = ", ".join(map(str, known)) or "none"
-            raise LakehouseError(f"The model {name} has no version {number}; it has {listed}.")
+    first = version_of(tracking, name, version)
+    second = (
+        required_champion(tracking, name) if other is None else version_of(tracking, name, other)
+    )
     lake = open_lake(load_settings())
     with lake.engine.scope():
-        rows = fitted_rows(MODEL_TABLES[name], lake, tracking, known[version])
-    found = compare_versions(spec, tracking, known[version], known[int(other or 0)], rows)
+        rows = fitted_rows(MODEL_TABLES[name], lake, tracking, first)
+    found = compare_versions(spec, tracking, first, second, rows)
     difference, comparison = found.difference, spec.comparison
     if difference is None or comparison is None:
         return
     result = {
         "model": name,
         "version": version,
-        "other": other,
+        "other": int(second.version),
         "metric": comparison.metric,
         "rows": found.rows,
         "out_of_fold_rows": found.out_of_fold_rows,

@@ -194,7 +194,7 @@ def _challenge(
     rows: pa.Table,
 ) -> Compared:
     """Compare a fit with the champion by all that its spec declares."""
-    other = load_version(tracking, spec.name, int(champion.version), spec.types)
+    other = load_version(tracking, spec, int(champion.version))
     found = Compared()
     if spec.comparison is not None:
         held_out, known = (load_held_out(tracking, each) for each in (version, champion))
@@ -327,7 +327,7 @@ def compare_versions(
             f"predictions; see their metrics with `lakehouse models show {spec.name}`."
         )
     if rows is not None:
-        model = load_version(tracking, spec.name, int(other.version), spec.types)
+        model = load_version(tracking, spec, int(other.version))
         return _compare(comparison, spec, rows, first, model, second)
     first, second = (each.filter(each[PREDICTION].is_valid()) for each in (first, second))
     _, mine, others = np.intersect1d(

@@ -174,6 +174,19 @@ def versions_of(tracking: MlflowTracking, name: str) -> list[ModelVersion]:
                 return sorted(found, key=lambda version: int(version.version))
 
 
+def version_of(tracking: MlflowTracking, name: str, number: int) -> ModelVersion:
+    """Return a version of a model.
+
+    Raises:
+        LakehouseError: there is no such version, or MLflow fails.
+    """
+    known = {int(found.version): found for found in versions_of(tracking, name)}
+    if number not in known:
+        listed = ", ".join(map(str, known)) or "none"
+        raise LakehouseError(f"The model {name} has no version {number}; it has {listed}.")
+    return known[number]
+
+
 def decisions_of(versions: Sequence[ModelVersion]) -> list[Decision]:
     """Return the decisions about a model's versions, oldest first."""
     found = [
@@ -233,17 +246,10 @@ def promote_by_hand(
     Raises:
         LakehouseError: there is no such version, or it is the champion already.
     """
-    aliases, partition = _about(tracking, name, version)
-    if aliases.get(CHAMPION) == version:
+    found = version_of(tracking, name, version)
+    if _settled_aliases(tracking, name).get(CHAMPION) == version:
         raise LakehouseError(f"Version {version} of {name} is already the champion.")
-    return record(
-        tracking,
-        Decision(
-            model=name, action=PROMOTE, candidate=version, champion=aliases.get(CHAMPION),
-            partition=partition, promoted=True, verdict=f"promoted by hand: {why}",
-            scoring=version, aliases=after_promotion(aliases, version), decided_by=by,
-        ),
-    )  # fmt: skip
+    return _by_a_person(tracking, PROMOTE, found, by, f"promoted by hand: {why}")
 
 
 def roll_back(tracking: MlflowTracking, name: str, by: str, why: str) -> Decision:
@@ -252,33 +258,35 @@ def roll_back(tracking: MlflowTracking, name: str, by: str, why: str) -> Decisio
     Raises:
         LakehouseError: there is no previous champion.
     """
-    settle(tracking, decisions_of(versions_of(tracking, name)))
-    previous = aliases_of(tracking, name).get(PREVIOUS)
+    previous = _settled_aliases(tracking, name).get(PREVIOUS)
     if previous is None:
         raise LakehouseError(
             f"The model {name} has no previous champion to roll back to; promote a version with "
             f"`lakehouse models promote {name} VERSION`."
         )
-    aliases, partition = _about(tracking, name, previous)
+    found = version_of(tracking, name, previous)
+    return _by_a_person(tracking, ROLLBACK, found, by, f"rolled back: {why}")
+
+
+def _settled_aliases(tracking: MlflowTracking, name: str) -> dict[str, int]:
+    """Carry out an open decision, and return a model's aliases."""
+    settle(tracking, decisions_of(versions_of(tracking, name)))
+    return aliases_of(tracking, name)
+
+
+def _by_a_person(
+    tracking: MlflowTracking, action: str, version: ModelVersion, by: str, verdict: str
+) -> Decision:
+    """Record that a person made a version the champion."""
+    number, aliases = int(version.version), aliases_of(tracking, version.name)
     return record(
         tracking,
         Decision(
-            model=name, action=ROLLBACK, candidate=previous, champion=aliases.get(CHAMPION),
-            partition=partition, promoted=True, verdict=f"rolled back: {why}", scoring=previous,
-            aliases=after_promotion(aliases, previous), decided_by=by,
+            model=version.name, action=action, candidate=number, champion=aliases.get(CHAMPION),
+            partition=version.tags.get(PARTITION_TAG, ""), promoted=True, verdict=verdict,
+            scoring=number, aliases=after_promotion(aliases, number), decided_by=by,
         ),
     )  # fmt: skip
-
-
-def _about(tracking: MlflowTracking, name: str, version: int) -> tuple[dict[str, int], str]:
-    """Carry out an open decision, and return a model's aliases and a version's partition."""
-    versions = versions_of(tracking, name)
-    settle(tracking, decisions_of(versions))
-    known = {int(found.version): found for found in versions}
-    if version not in known:
-        listed = ", ".join(map(str, known)) or "none"
-        raise LakehouseError(f"The model {name} has no version {version}; it has {listed}.")
-    return aliases_of(tracking, name), known[version].tags.get(PARTITION_TAG, "")
 
 
 def _write(tracking: MlflowTracking, decision: Decision) -> None:

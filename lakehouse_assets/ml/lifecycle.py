@@ -136,7 +136,7 @@ def run_model(
         return unfitted(str(error))
     model = fitted.model
     if scored_by != version.model_version:
-        model = load_version(tracking, spec.name, scored_by, spec.types)
+        model = load_version(tracking, spec, scored_by)
     scored, count = score_rows(spec, engine, prepared, model, scored_by, known)
     finished = engine.checkpoint(spec.finish(scored))
     evidence = spec.describe(engine, finished)
@@ -245,7 +245,7 @@ def fit_and_decide(
         }
         fitted, version = _fit(spec, tracking, settings, sample, title, tags, identity)
     else:
-        model = load_version(tracking, spec.name, version.model_version, spec.types)
+        model = load_version(tracking, spec, version.model_version)
         fitted = Fitted(model, "", tracking.metrics(version.run_id))
     decision, scored_by = decide(
         spec, tracking, fitted, version, partition, sample.rows, versions or {}, run_id, asked
@@ -429,7 +429,7 @@ def score_with_champion(
             "code declares now; run the model's asset, compare the new version with `lakehouse "
             f"models compare {spec.name}`, and promote it."
         )
-    model = load_version(tracking, spec.name, number, spec.types)
+    model = load_version(tracking, spec, number)
     scored, count = score_rows(spec, engine, frame, model, number, known)
     return scored, number, count
 
@@ -532,10 +532,7 @@ def _record(
     for variant in fitted.variants:
         with tracking.run(f"{title} {variant.name}", tags, run_id) as child_id:
             tracking.log_batch(child_id, variant.params, variant.metrics)
-    version = register(
-        tracking, run_id, spec.name, fitted.model, spec.features, spec.output, spec.types, tags,
-        spec.texts,
-    )  # fmt: skip
+    version = register(tracking, run_id, spec, fitted.model, tags)
     with tracking.plain_errors():
         tracking.client().update_registered_model(spec.name, _described(spec))
     return version

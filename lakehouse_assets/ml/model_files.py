@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -21,6 +21,9 @@ from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from mlflow.models import Model
+    from mlflow.types import Schema
+
+    from lakehouse_assets.ml.spec import ModelSpec
 
 MODEL_FILES: Final = frozenset(
     {"MLmodel", "model.skops", "requirements.txt", "conda.yaml", "python_env.yaml"}
@@ -61,31 +64,20 @@ _FLAVORS: Final[dict[str, dict[str, Any]]] = {
 _DESCRIPTION_BYTES: Final = 2**20
 
 
-def save_model(
-    model: Any,
-    feature_names: Sequence[str],
-    output: str,
-    types: Collection[str],
-    folder: Path,
-    description: Model,
-    texts: Collection[str] = (),
-) -> str:
+def save_model(spec: ModelSpec, model: Any, folder: Path, description: Model) -> str:
     """Write a model in the skops format, with its signature and pinned requirements.
 
     Args:
+        spec: The model's declaration.
         model: Fitted scikit-learn estimator.
-        feature_names: Names of the input columns in order.
-        output: MLflow's type of the model's predictions, such as `integer` or `double`.
-        types: Types that the model contains, in addition to plain values and arrays.
         folder: Folder to create.
         description: MLflow's description of the model: its id and run.
-        texts: The input columns of text; the others are doubles.
 
     Returns:
         The digest of the files, for `load_model`.
 
     Raises:
-        LakehouseError: the model contains a type that is not listed.
+        LakehouseError: the model contains a type that is not declared.
     """
     import mlflow.sklearn
     from mlflow.models import ModelSignature
@@ -96,21 +88,25 @@ def save_model(
         str(folder),
         mlflow_model=description,
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-        signature=ModelSignature(
-            inputs=Schema(
-                [
-                    ColSpec(DataType.string if column in texts else DataType.double, column)
-                    for column in feature_names
-                ]
-            ),
-            outputs=Schema([ColSpec(DataType[output])]),
-        ),
+        signature=ModelSignature(input_schema(spec), Schema([ColSpec(DataType[spec.output])])),
         pip_requirements=[f"{p}=={installed_version(p)}" for p in _REQUIREMENTS],
-        skops_trusted_types=sorted(types),
+        skops_trusted_types=sorted(spec.types),
     )
     digest = digest_of_files(folder)
-    check_files(folder, digest, types, "The model that was just fitted")
+    check_files(folder, digest, spec.types, "The model that was just fitted")
     return digest
+
+
+def input_schema(spec: ModelSpec) -> Schema:
+    """Return the columns that a model predicts from, as MLflow has them."""
+    from mlflow.types import ColSpec, DataType, Schema
+
+    return Schema(
+        [
+            ColSpec(DataType.string if name in spec.texts else DataType.double, name)
+            for name in spec.features
+        ]
+    )
 
 
 def digest_of_files(folder: Path) -> str:

@@ -6,7 +6,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.decisions import CHAMPION, PARTITION_TAG
+from lakehouse_assets.ml.decisions import CHAMPION
 from lakehouse_assets.ml.model_files import (
     MODEL_FILES,
     MOST_BYTES,
@@ -27,6 +27,8 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+    from lakehouse_assets.ml.spec import ModelSpec
 
 INPUT_DIGEST_TAG: Final = "input_digest"
 CONFIG_DIGEST_TAG: Final = "config_digest"
@@ -52,15 +54,6 @@ class TrackedModel:
     model_version: int
     model_uri: str
     reused: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Champion:
-    """The model that scores."""
-
-    model: Any
-    model_version: int
-    partition: str
 
 
 def find_version(
@@ -97,15 +90,7 @@ def find_version(
 
 
 def register(
-    tracking: MlflowTracking,
-    run_id: str,
-    name: str,
-    model: Any,
-    feature_names: Sequence[str],
-    output: str,
-    types: Collection[str],
-    tags: Mapping[str, str],
-    texts: Collection[str] = (),
+    tracking: MlflowTracking, run_id: str, spec: ModelSpec, model: Any, tags: Mapping[str, str]
 ) -> TrackedModel:
     """Save a model with its run and register it, unless it is already registered.
 
@@ -117,19 +102,15 @@ def register(
     Args:
         tracking: The MLflow store.
         run_id: Run that produced the model.
-        name: Registered model, which is created on first use.
+        spec: The model's declaration; a registered model of its name is created on first use.
         model: Fitted scikit-learn estimator.
-        feature_names: Names of the input columns in order.
-        output: MLflow's type of its predictions.
-        types: Types that it contains, in addition to plain values and arrays.
         tags: Tags of the version. `input_digest` and `config_digest` are its identity.
-        texts: The input columns of text.
 
     Raises:
-        LakehouseError: If an identity tag is missing, the model contains another type, or MLflow
-            fails.
+        LakehouseError: If an identity tag is missing, the model contains a type that is not
+            declared, or MLflow fails.
     """
-    existing = find_version(tracking, tags, name)
+    existing = find_version(tracking, tags, spec.name)
     if existing is not None:
         return existing
     client = tracking.client()
@@ -139,7 +120,7 @@ def register(
 
     with tracking.plain_errors(), tempfile.TemporaryDirectory() as scratch:
         logged = client.create_logged_model(
-            tracking.experiment_id(), name=name, source_run_id=run_id, tags=dict(tags)
+            tracking.experiment_id(), name=spec.name, source_run_id=run_id, tags=dict(tags)
         )
         folder = Path(scratch) / "model"
         # The steps of mlflow.sklearn.log_model, without looking up the active run, the git commit
@@ -150,19 +131,19 @@ def register(
             model_uuid=logged.model_id,
             model_id=logged.model_id,
         )
-        digest = save_model(model, feature_names, output, types, folder, description, texts)
+        digest = save_model(spec, model, folder, description)
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
         try:
-            client.create_registered_model(name)
+            client.create_registered_model(spec.name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         # The source is the folder, not `models:/<model id>`, which the SQL registry would look up
         # at MLflow's global address.
         created = client.create_model_version(
-            name,
+            spec.name,
             logged.artifact_location,
             run_id,
             tags={**tags, FILES_DIGEST_TAG: digest},
@@ -171,45 +152,28 @@ def register(
     return _tracked(created, reused=False)
 
 
-def load_champion(tracking: MlflowTracking, name: str, types: Collection[str]) -> Champion:
-    """Load the champion for scoring; its files are checked first.
-
-    Args:
-        tracking: The MLflow store.
-        name: Registered model.
-        types: Types that it may contain, in addition to plain values and arrays.
+def load_version(tracking: MlflowTracking, spec: ModelSpec, version: int) -> Any:
+    """Load the model of a version for scoring; its files are checked first.
 
     Raises:
-        LakehouseError: If there is no champion, its files are not those that were registered or
-            not in our format, or MLflow fails.
+        LakehouseError: Its files are not those that were registered or not in our format, or MLflow
+            fails.
     """
-    current = _required_champion(tracking, name)
-    with _fetched(tracking, current) as (folder, digest, what):
-        model = load_model(folder, digest, types, what)
-    return Champion(model, int(current.version), current.tags.get(PARTITION_TAG, ""))
-
-
-def load_version(tracking: MlflowTracking, name: str, version: int, types: Collection[str]) -> Any:
-    """Load the model of a version; arguments and errors as for `load_champion`."""
     with tracking.plain_errors():
-        found = tracking.client().get_model_version(name, str(version))
+        found = tracking.client().get_model_version(spec.name, str(version))
     with _fetched(tracking, found) as (folder, digest, what):
-        return load_model(folder, digest, types, what)
+        return load_model(folder, digest, spec.types, what)
 
 
-def export_champion(
-    tracking: MlflowTracking, name: str, types: Collection[str], folder: Path
-) -> TrackedModel:
+def export_champion(tracking: MlflowTracking, spec: ModelSpec, folder: Path) -> TrackedModel:
     """Check the champion's files as for loading, and copy them to a new folder for a model server.
 
     Raises:
-        LakehouseError: As for `load_champion`, or the folder exists.
+        LakehouseError: As for `load_version` and `required_champion`.
     """
-    current = _required_champion(tracking, name)
-    if folder.exists():
-        raise LakehouseError(f"{folder} exists already; name a folder that does not.")
+    current = required_champion(tracking, spec.name)
     with _fetched(tracking, current) as (fetched, digest, what):
-        check_files(fetched, digest, types, what)
+        check_files(fetched, digest, spec.types, what)
         shutil.copytree(fetched, folder)
     return _tracked(current, reused=True)
 
@@ -229,7 +193,12 @@ def champion_of(tracking: MlflowTracking, name: str) -> ModelVersion | None:
             raise
 
 
-def _required_champion(tracking: MlflowTracking, name: str) -> ModelVersion:
+def required_champion(tracking: MlflowTracking, name: str) -> ModelVersion:
+    """Return the champion's version.
+
+    Raises:
+        LakehouseError: There is none, or MLflow fails.
+    """
     current = champion_of(tracking, name)
     if current is None:
         msg = f"The model {name} has no {CHAMPION} yet; run its asset to train one."

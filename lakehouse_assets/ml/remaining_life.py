@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Readings count as whole multiples of this part of their unit, whose sums are exact in any order.
 _PARTS: Final = 10_000
+_DEPTH: Final = 3
 # The number of trees is chosen among multiples of this.
 _STEP: Final = 25
 # How much larger than the least error that of a setting with less risk may be.
@@ -127,8 +128,6 @@ class LifeSettings:
         seed: Seed of the folds and of the trees.
         folds: Folds of machines within those that are fitted.
         trees: Most trees; their number is chosen.
-        depth: Depth of the trees, 1 to 3.
-        learning_rate: Learning rate of the trees.
         cap_weights: Weights to choose from for rows at the cap, of which a machine has most.
         shifts: By how much to predict less than the trees say, to choose from.
     """
@@ -138,8 +137,6 @@ class LifeSettings:
     seed: int = 0
     folds: int = 4
     trees: int = 400
-    depth: int = 3
-    learning_rate: float = 0.05
     cap_weights: tuple[float, ...] = (1.0, 0.25)
     shifts: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0)
 
@@ -277,7 +274,7 @@ def fit_life(
         slope, intercept = float(curve.coef_[0, 0]), float(curve.intercept_[0])
     booster = _boost(features, target, settings, chosen["cap_weight"], int(chosen["trees"]))
     model = LifeModel(
-        from_xgboost(booster, settings.depth), settings.cap, chosen["shift"], slope, intercept
+        from_xgboost(booster, _DEPTH), settings.cap, chosen["shift"], slope, intercept
     )
     return FittedLife(model, held_out, chosen, [trial for trial, _ in candidates])
 
@@ -292,8 +289,8 @@ def _boost(
     return xgboost.train(
         {
             "objective": "reg:squarederror",
-            "max_depth": settings.depth,
-            "eta": settings.learning_rate,
+            "max_depth": _DEPTH,
+            "eta": 0.05,
             "subsample": 0.7,
             "colsample_bytree": 0.3,
             "min_child_weight": 5,

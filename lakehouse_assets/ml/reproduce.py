@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.spans import rows_of
-from lakehouse_assets.ml.decisions import PARTITION_TAG, versions_of
+from lakehouse_assets.ml.decisions import PARTITION_TAG, version_of
 from lakehouse_assets.ml.held_out import PREDICTION, ROW, load_held_out, with_digests
 from lakehouse_assets.ml.lifecycle import (
     DELTA_VERSION_TAG,
@@ -63,11 +63,7 @@ def reproduce(
     """
     spec, table = model.spec, model.read.table
     tracking = tracking.in_experiment(spec.experiment)
-    known = {int(found.version): found for found in versions_of(tracking, spec.name)}
-    if number not in known:
-        listed = ", ".join(map(str, known)) or "none"
-        raise LakehouseError(f"The model {spec.name} has no version {number}; it has {listed}.")
-    version = known[number]
+    version = version_of(tracking, spec.name, number)
     with tracking.plain_errors():
         run = tracking.client().get_run(str(version.run_id)).data
     delta_version = version.tags.get(f"{DELTA_VERSION_TAG}{table.identifier}")

@@ -189,6 +189,11 @@ class ModelSpec:
         return json.dumps({"features": self.features, "scored": dict(self.scored)})
 
 
+def types_of(*kinds: type) -> frozenset[str]:
+    """Return the names of classes, for `ModelSpec.types`."""
+    return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+
+
 @dataclass(frozen=True, eq=False)
 class ModelTable:
     """A table with a model's scores for the rows of another table.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.decisions import CHAMPION
-from lakehouse_assets.ml.model_registry import FILES_DIGEST_TAG, champion_of, load_version
+from lakehouse_assets.ml.model_registry import FILES_DIGEST_TAG, load_version, required_champion
 from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.serving.rows import Inputs
@@ -64,7 +63,7 @@ class Champion:
         self.inputs = Inputs(spec.features, spec.texts)
         self._spec = spec
         self._tracking = tracking
-        self.loaded = self._load(self._asked())
+        self.loaded = self._load(required_champion(tracking, spec.name))
         self.state: str = CURRENT
 
     def refresh(self) -> str | None:
@@ -75,7 +74,7 @@ class Champion:
         """
         state = UNKNOWN
         try:
-            asked = self._asked()
+            asked = required_champion(self._tracking, self.name)
             state = REFUSED
             if int(asked.version) == self.loaded.version:
                 news = None if self.state == CURRENT else "the registry is available again"
@@ -92,18 +91,10 @@ class Champion:
             self.state = state
         return news and f"{self.name}: {news}"
 
-    def _asked(self) -> ModelVersion:
-        found = champion_of(self._tracking, self.name)
-        if found is None:
-            raise LakehouseError(
-                f"The model {self.name} has no {CHAMPION}; run its asset to train one."
-            )
-        return found
-
     def _load(self, asked: ModelVersion) -> Loaded:
         """Load a version and score a row with it, so that its first request does not wait."""
         number = int(asked.version)
-        model = load_version(self._tracking, self.name, number, self._spec.types)
+        model = load_version(self._tracking, self._spec, number)
         score = self._spec.scorer(model)
         _try(score, self.inputs, set(self._spec.scored), f"Version {number} of {self.name}")
         return Loaded(number, str(asked.run_id), asked.tags[FILES_DIGEST_TAG], score)

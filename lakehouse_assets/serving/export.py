@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import lakehouse_assets
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.model_files import digest_of_files
+from lakehouse_assets.ml.model_files import digest_of_files, input_schema
 from lakehouse_assets.ml.model_registry import TrackedModel, export_champion
 from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
@@ -39,7 +39,7 @@ def export(spec: ModelSpec, tracking: MlflowTracking, folder: Path) -> TrackedMo
     names = dict.fromkeys([*_REQUIREMENTS, *spec.libraries])
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch, "files")
-        exported = export_champion(tracking, spec.name, spec.types, files)
+        exported = export_champion(tracking, spec, files)
         with warnings.catch_warnings():
             # It asks for an example of the input, which would be somebody's row.
             warnings.filterwarnings("ignore", ".*input example", UserWarning)
@@ -69,11 +69,6 @@ def _signature(spec: ModelSpec) -> ModelSignature:
         "string": DataType.string,
     }  # fmt: skip
     return ModelSignature(
-        inputs=Schema(
-            [
-                ColSpec(DataType.string if name in spec.texts else DataType.double, name)
-                for name in spec.features
-            ]
-        ),
-        outputs=Schema([ColSpec(kinds[kind], name) for name, kind in spec.scored.items()]),
+        input_schema(spec),
+        Schema([ColSpec(kinds[kind], name) for name, kind in spec.scored.items()]),
     )

@@ -26,7 +26,6 @@ from lakehouse_assets.domains.airline.models.personas import AT_RISK, NEW, PERSO
 from lakehouse_assets.domains.airline.models.segments import SEGMENT_FEATURES, SEGMENTS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.decisions import decisions_of, versions_of
-from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.reproduce import reproduce
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets_tests.airline.samples import (
@@ -39,6 +38,7 @@ from lakehouse_assets_tests.airline.samples import (
     numbers,
     steps,
 )
+from lakehouse_assets_tests.ml.toy import champion_of
 
 MONTH = date(2014, 3, 1)
 PARTITION = MONTH.isoformat()
@@ -516,12 +516,12 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
         pair = {row["segment_name"], expected[row["customer_key"]]}
         assert len(pair) == 1 or pair == frequent
     # The model from the registry gives every customer the cluster that the table has.
-    known = load_champion(MlflowTracking(house.settings.mlflow_uri), SEGMENTS.name, SEGMENTS.types)
+    known = champion_of(MlflowTracking(house.settings.mlflow_uri), SEGMENTS)
     whole = [row for row in rows if row["segment"] is not None]
     features = pd.DataFrame([[float(row[n]) for n in SEGMENT_FEATURES] for row in whole])
     features.columns = list(SEGMENT_FEATURES)
     clusters = [row["cluster"] for row in whole]
-    assert known.model.predict(features).tolist() == clusters
+    assert known.predict(features).tolist() == clusters
     metrics = run.data.metrics
     segments = Counter(f"size_segment_{row['segment']}" for row in whole)
     assert {k: v for k, v in metrics.items() if k.startswith("size_segment_")} == segments
@@ -533,7 +533,7 @@ def test_beyond_the_bound_the_tables_and_the_model_are_the_same_kind(
         ].metadata.items()
         if name == "inertia"
     )
-    scaler, kmeans = known.model["scaler"], known.model["kmeans"]
+    scaler, kmeans = known["scaler"], known["kmeans"]
     scaled = (features.to_numpy() - scaler.mean_) / scaler.scale_
     assert ((scaled - kmeans.cluster_centers_[clusters]) ** 2).sum() < 1.2 * inertia
     small = house.rows(gold_small_segments.CUSTOMER_SEGMENTS_ML)

@@ -22,13 +22,13 @@ import pyarrow as pa
 
 from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.ml.lifecycle import score_frame
-from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.sampling import feature_matrix
 from lakehouse_assets.ml.spec import ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.serving.export import export
 from lakehouse_assets.settings import load_settings
+from lakehouse_assets_tests.ml.toy import champion_of
 from lakehouse_assets_tests.operations.services import listens
 from lakehouse_assets_tests.serving.processes import TOKEN, Answer, ask, serving
 from lakehouse_assets_tests.sources.servers import free_port
@@ -95,12 +95,10 @@ def rows_of(
     """Return rows of the lake as requests of one row, and the scores that the batch gives them."""
     spec = model.spec
     lake = LakeResource.of(load_settings()).open()
-    champion = load_champion(tracking, spec.name, spec.types)
+    champion = champion_of(tracking, spec)
     with lake.engine.scope():
         rows = spec.prepare(lake.read(model.read.table)).select(*spec.features)
-        scored = lake.engine.arrow_stream(
-            score_frame(spec, lake.engine, rows, champion.model)
-        ).read_all()
+        scored = lake.engine.arrow_stream(score_frame(spec, lake.engine, rows, champion)).read_all()
     scored = scored.take(np.random.default_rng(1).integers(scored.num_rows, size=count))
     inputs = [
         scored[name].to_pylist() if name in spec.texts else _numbers(scored.select([name]))

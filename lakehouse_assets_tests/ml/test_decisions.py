@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ from lakehouse_assets.quality.tables import MODEL_DECISIONS
 from lakehouse_assets_tests.airline.samples import House, check, variables_of
 
 NAME = SEGMENTS.name
+SPEC = dataclasses.replace(
+    SEGMENTS,
+    features=("a",),
+    output="double",
+    types=frozenset({"sklearn.linear_model._base.LinearRegression"}),
+)
 MODEL = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
 
 
@@ -37,8 +44,7 @@ def registered(tracking: MlflowTracking, count: int) -> None:
         month = f"2014-0{number + 1}"
         tags = {"partition": month, "input_digest": f"d{number}", "config_digest": "c"}
         with tracking.run("fit", tags) as run_id:
-            types = {"sklearn.linear_model._base.LinearRegression"}
-            register(tracking, run_id, NAME, MODEL, ["a"], "double", types, tags)
+            register(tracking, run_id, SPEC, MODEL, tags)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from lakehouse_assets.ml.decisions import aliases_of, decisions_of, versions_of
 from lakehouse_assets.ml.held_out import load_held_out
 from lakehouse_assets.ml.lifecycle import ModelRun, run_model, score_frame, score_with_champion
 from lakehouse_assets.ml.model_card import metric_text
-from lakehouse_assets.ml.model_registry import load_champion, load_version
+from lakehouse_assets.ml.model_registry import load_version, required_champion
 from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
 from lakehouse_assets.ml.spec import Agreement, Gate, ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
@@ -30,6 +30,7 @@ from lakehouse_assets_tests.ml.toy import (
     FEATURES,
     POINTS,
     PointsSettings,
+    champion_of,
     fit_points,
     points_scorer,
     rmse,
@@ -108,14 +109,13 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
         [tracked.info.experiment_id], f"tags.`mlflow.parentRunId` = '{found.version.run_id}'"
     )
     assert variant.info.run_name == "club points 2014-03 Ridge_100.0"
-    champion = load_champion(tracking, "points", POINTS.types)
-    assert (champion.model_version, champion.partition) == (1, "2014-03")
+    assert aliases_of(tracking, "points") == {"champion": 1}
     scored = predictions(engine, found)
     assert len(scored) == table.num_rows
     whole = table.filter(table["flights"].is_valid())
     each = pc.divide(whole["km"].cast("double"), whole["flights"].cast("double"))
     inputs = pa.table([whole["flights"], whole["km"], each], names=list(FEATURES))
-    expected = champion.model.predict(feature_matrix(inputs))
+    expected = champion_of(tracking, POINTS).predict(feature_matrix(inputs))
     for key, value in zip(whole["member"].to_pylist(), expected, strict=True):
         assert scored[key] == pytest.approx(value)
     lacking = set(table["member"].to_pylist()) - set(whole["member"].to_pylist())
@@ -166,7 +166,7 @@ def decided(engine: Engine, tracking: MlflowTracking, *rows: Any, **other: Any) 
     versions = versions_of(tracking, "points")
     made = [d for d in decisions_of(versions) if d.candidate == found.version.model_version]
     assert made[-1] == found.decision
-    champion = load_champion(tracking, "points", POINTS.types).model_version
+    champion = int(required_champion(tracking, "points").version)
     assert (champion == found.version.model_version) == made[-1].promoted
     assert {row["model_version"] for row in engine.rows(found.frame)} == {made[-1].scoring}
     return made[-1].verdict
@@ -231,7 +231,7 @@ def test_both_are_judged_on_rows_that_neither_was_fitted_on(
     assert second is not None
     known = dict(zip(first["row"].to_pylist(), first["prediction"].to_pylist(), strict=True))
     # The predictions of the first version: out of fold where it has them.
-    old = load_version(tracking, "points", 1, POINTS.types)
+    old = load_version(tracking, POINTS, 1)
     rows = fetched(engine, table)
     scores = points_scorer(old)(rows.select(list(FEATURES)).to_batches()[0]).column(0).to_pylist()
     others = [known.get(row, score) for row, score in zip(second["row"].to_pylist(), scores,

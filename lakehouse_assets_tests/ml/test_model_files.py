@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -32,18 +33,18 @@ from lakehouse_assets.ml.model_registry import (
     TrackedModel,
     export_champion,
     find_version,
-    load_champion,
     register,
 )
 from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets_tests.ml.toy import champion_of
 
 NAMES = ("a", "b")
-NAME, TYPES = SEGMENTS.name, SEGMENTS.types
+NAME, SPEC = SEGMENTS.name, dataclasses.replace(SEGMENTS, features=NAMES)
 
 
 def registered(tracking: MlflowTracking, model: Any, identity: dict[str, str]) -> TrackedModel:
     with tracking.run("fit", {}) as run_id:
-        return register(tracking, run_id, NAME, model, NAMES, "integer", TYPES, identity)
+        return register(tracking, run_id, SPEC, model, identity)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +208,7 @@ def test_tampered_files_are_refused_though_the_registry_agrees(
         assert digest_of_files(files) != before
         record(store)
     with pytest.raises(LakehouseError, match=rf"Version 2 of the model .*{reason}") as refused:
-        load_champion(store.tracking, NAME, TYPES)
+        champion_of(store.tracking, SPEC)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
 
@@ -218,14 +219,14 @@ def test_changed_files_are_refused_by_their_digest(
 ) -> None:
     TAMPERED[kind][0](files)
     with pytest.raises(LakehouseError, match=r"not those that were registered|holds|missing"):
-        load_champion(store.tracking, NAME, TYPES)
+        champion_of(store.tracking, SPEC)
 
 
 def test_files_of_another_version_are_refused(store: SimpleNamespace, files: Path) -> None:
     for name in ("MLmodel", "model.skops"):
         shutil.copy(store.other / name, files / name)
     with pytest.raises(LakehouseError, match="are not those that were registered"):
-        load_champion(store.tracking, NAME, TYPES)
+        champion_of(store.tracking, SPEC)
 
 
 def test_a_version_without_a_digest_is_refused_and_not_found_again(store: SimpleNamespace) -> None:
@@ -234,7 +235,7 @@ def test_a_version_without_a_digest_is_refused_and_not_found_again(store: Simple
     client.delete_model_version_tag(NAME, "2", FILES_DIGEST_TAG)
     try:
         with pytest.raises(LakehouseError, match=r"no tag files_digest .* Run its asset again"):
-            load_champion(store.tracking, NAME, TYPES)
+            champion_of(store.tracking, SPEC)
         assert find_version(store.tracking, identity, NAME) is None
     finally:
         record(store)
@@ -251,10 +252,10 @@ def test_what_a_model_may_be_made_of_is_checked_when_it_is_saved(store: SimpleNa
 def test_an_exported_champion_has_the_files_that_were_registered(
     store: SimpleNamespace, files: Path, tmp_path: Path
 ) -> None:
-    exported = export_champion(store.tracking, NAME, TYPES, tmp_path / "served")
+    exported = export_champion(store.tracking, SPEC, tmp_path / "served")
     assert exported.model_version == 2
     assert digest_of_files(tmp_path / "served") == digest_of_files(store.folder)
     cloudpickled(files)
     with pytest.raises(LakehouseError, match="are not those that were registered"):
-        export_champion(store.tracking, NAME, TYPES, tmp_path / "other")
+        export_champion(store.tracking, SPEC, tmp_path / "other")
     assert not (tmp_path / "other").exists()

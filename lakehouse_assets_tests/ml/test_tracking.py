@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -23,13 +24,15 @@ from lakehouse_assets.ml.mlflow_address import redact_uri
 from lakehouse_assets.ml.model_registry import (
     TrackedModel,
     find_version,
-    load_champion,
     register,
 )
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
 from lakehouse_assets.orchestration.resources import MlflowResource
+from lakehouse_assets_tests.ml.toy import POINTS, champion_of
 
-NAME, FEATURES, TYPES = "prices", ("a", "b"), {"sklearn.linear_model._base.LinearRegression"}
+NAME, FEATURES = "prices", ("a", "b")
+TYPES = frozenset({"sklearn.linear_model._base.LinearRegression"})
+SPEC = dataclasses.replace(POINTS, name=NAME, features=FEATURES, types=TYPES)
 SECRET = "s3cr3t"  # noqa: S105
 IDENTITY = {"partition": "2014-01", "input_digest": "d1", "config_digest": "c1"}
 ROWS = np.random.default_rng(11).normal(size=(40, 2))
@@ -60,7 +63,7 @@ def tracking(empty_store, tmp_path, monkeypatch) -> MlflowTracking:
 def _log(tracking: MlflowTracking, model: object, **identity: str) -> TrackedModel:
     tags = {**IDENTITY, **identity, "source_versions": '{"kpi_customer_value": 3}'}
     with tracking.run("fit", tags) as run_id:
-        return register(tracking, run_id, NAME, model, FEATURES, "double", TYPES, tags)
+        return register(tracking, run_id, SPEC, model, tags)
 
 
 def _runs(tracking: MlflowTracking):
@@ -113,12 +116,10 @@ def test_an_identity_that_breaks_the_filter_is_refused(tracking):
 def test_the_champion_scores_as_it_was_trained(tracking, model):
     for _ in range(2):
         with pytest.raises(LakehouseError, match="has no champion yet"):
-            load_champion(tracking, NAME, TYPES)
+            champion_of(tracking, SPEC)
         _log(tracking, model)
     promote_by_hand(tracking, NAME, 1, "me", "it is the best")
-    champion = load_champion(tracking, NAME, TYPES)
-    assert np.array_equal(champion.model.predict(ROWS), model.predict(ROWS))
-    assert champion.partition == "2014-01"
+    assert np.array_equal(champion_of(tracking, SPEC).predict(ROWS), model.predict(ROWS))
     assert not list(Path.cwd().iterdir()), "MLflow used its global store"
 
 

@@ -12,8 +12,10 @@ import pyarrow as pa
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.comparison import by_metric
+from lakehouse_assets.ml.model_registry import load_version, required_champion
 from lakehouse_assets.ml.sampling import feature_matrix
 from lakehouse_assets.ml.spec import Evidence, Fitted, Gate, ModelSpec, Variant
+from lakehouse_assets.ml.tracking import MlflowTracking
 
 FEATURES = ("flights", "km", "km_per_flight")
 
@@ -24,6 +26,11 @@ class PointsSettings:
 
     alpha: float = 1.0
     others: tuple[float, ...] = (100.0,)
+
+
+def champion_of(tracking: MlflowTracking, spec: ModelSpec) -> Any:
+    """Return a champion's fitted model."""
+    return load_version(tracking, spec, int(required_champion(tracking, spec.name).version))
 
 
 def with_distance_per_flight(members: DataFrame) -> DataFrame:

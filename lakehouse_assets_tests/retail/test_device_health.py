@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from collections.abc import Callable
@@ -33,7 +34,6 @@ from lakehouse_assets.domains.retail.models.maintenance import (
     DEVICE_WEAR_TABLE,
     MAINTENANCE,
     REASONS,
-    MaintenanceSettings,
     fit,
     leaks_of,
     maintenance_scorer,
@@ -187,7 +187,7 @@ def test_the_model_is_rebuilt_from_what_its_version_names(
 
 
 def test_a_fit_is_judged_by_devices_that_it_has_not_seen(wear: pa.Table) -> None:
-    settings = MaintenanceSettings(trees=75)
+    settings = dataclasses.replace(MAINTENANCE.settings, trees=75)
     found, again = fit(wear, settings), fit(wear, settings)
     assert found.metrics == again.metrics
     assert found.held_out == again.held_out
@@ -211,7 +211,11 @@ def test_a_copy_of_a_device_is_a_leak(wear: pa.Table) -> None:
     features = np.column_stack([both[name].to_numpy() for name in FEATURES])
     # Of some seeds, both are held out together.
     found = [
-        leaks_of(features, both["device_id"].to_numpy(), MaintenanceSettings(seed=seed))
+        leaks_of(
+            features,
+            both["device_id"].to_numpy(),
+            dataclasses.replace(MAINTENANCE.settings, seed=seed),
+        )
         for seed in range(4)
     ]
     assert {len(leaks) for leaks in found} == {0, 2}
@@ -221,7 +225,7 @@ def test_a_copy_of_a_device_is_a_leak(wear: pa.Table) -> None:
 
 
 def test_an_hour_that_lacks_a_feature_is_not_scored(wear: pa.Table) -> None:
-    model = fit(wear, MaintenanceSettings(trees=25)).model
+    model = fit(wear, dataclasses.replace(MAINTENANCE.settings, trees=25)).model
     score = maintenance_scorer(model)
     (batch, *_) = wear.select([*FEATURES]).slice(0, 40).combine_chunks().to_batches()
     whole = score(batch)

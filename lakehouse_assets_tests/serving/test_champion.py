@@ -42,7 +42,7 @@ def test_served_scores_are_those_of_the_batch_to_the_last_bit(
 ) -> None:
     prepared = POINTS.prepare(engine.from_arrow(members(700)))
     rows = engine.arrow_stream(prepared).read_all().sort_by("member")
-    scorer = POINTS.scorer(load_version(tracking, POINTS.name, 1, POINTS.types))
+    scorer = POINTS.scorer(load_version(tracking, POINTS, 1))
     batches = rows.select(FEATURES).combine_chunks().to_batches(at_once)
     batch = [score for part in batches for score in scorer(part)["expected_points"].to_pylist()]
     assert served(Champion(POINTS, tracking), rows, at_once) == batch
@@ -104,7 +104,7 @@ def test_a_champion_whose_files_were_changed_is_not_loaded(
     tracking.client().delete_registered_model_alias(POINTS.name, CHAMPION)
     assert champion.refresh() is not None
     assert champion.loaded.version == 1
-    with pytest.raises(LakehouseError, match="has no champion; run its asset"):
+    with pytest.raises(LakehouseError, match="has no champion yet; run its asset"):
         Champion(POINTS, tracking)
 
 

@@ -15,13 +15,13 @@ from lakehouse_assets.domains import DOMAINS
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.lifecycle import score_frame
-from lakehouse_assets.ml.model_registry import load_champion
 from lakehouse_assets.ml.spec import ModelSpec, ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.serving.export import export
 from lakehouse_assets.serving.rows import Inputs, predictions
 from lakehouse_assets_tests.airline.samples import SampleRun
+from lakehouse_assets_tests.ml.toy import champion_of
 
 TABLES = {model.spec.name: model for domain in DOMAINS for model in domain.models}
 MOST = 2_000
@@ -54,8 +54,7 @@ def case(request: pytest.FixtureRequest, sample: SampleRun) -> tuple[ModelTable,
     """A model, rows, and its champion."""
     model = TABLES[request.param]
     tracking = MlflowTracking.of(sample.house.settings)
-    champion = load_champion(tracking, model.spec.name, model.spec.types).model
-    return model, rows_of(model, sample), champion
+    return model, rows_of(model, sample), champion_of(tracking, model.spec)
 
 
 def test_served_scores_are_those_of_the_embedded_engine(

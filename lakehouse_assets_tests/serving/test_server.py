@@ -141,7 +141,7 @@ def test_what_cannot_be_served_is_one_sentence(
     with pytest.raises(LakehouseError, match=r"tokens cannot be read \(No such file"):
         serve_model(POINTS.name, token_file=tmp_path / "tokens")
     monkeypatch.setenv("LAKEHOUSE_SERVING_TOKEN", TOKEN)
-    with pytest.raises(LakehouseError, match="has no champion; run its asset"):
+    with pytest.raises(LakehouseError, match="has no champion yet; run its asset"):
         serve_model(segments)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

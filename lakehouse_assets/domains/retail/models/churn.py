@@ -49,6 +49,7 @@ from lakehouse_assets.ml.spec import (
     ModelSpec,
     ModelTable,
     Variant,
+    types_of,
 )
 from lakehouse_assets.ml.trees import MOST_DEPTH, Trees, from_xgboost
 
@@ -564,9 +565,7 @@ CHURN: Final = ModelSpec(
     settings=ChurnSettings(),
     fit=fit,
     searches=True,
-    types=frozenset(
-        f"{kind.__module__}.{kind.__qualname__}" for kind in (ChurnModel, Curve, Trees)
-    ),
+    types=types_of(ChurnModel, Curve, Trees),
     scored=SCORED,
     scorer=churn_scorer,
     gates=(

@@ -7,7 +7,6 @@ every device (`gold_device_health`). `maintenance_evaluation.py` tests the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.catalog.datasets import quarantine_table
@@ -29,7 +28,15 @@ from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.remaining_life import LifeModel, LifeSettings, fit_life, folds_of
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
-from lakehouse_assets.ml.spec import CannotFitError, Fitted, Gate, ModelSpec, ModelTable, Variant
+from lakehouse_assets.ml.spec import (
+    CannotFitError,
+    Fitted,
+    Gate,
+    ModelSpec,
+    ModelTable,
+    Variant,
+    types_of,
+)
 from lakehouse_assets.ml.trees import Trees
 
 if TYPE_CHECKING:
@@ -54,35 +61,12 @@ _COPIED: Final = 0.5
 _SLOPE: Final = f"_slope_{WINDOWS.slope}"
 
 
-@dataclass(frozen=True)
-class MaintenanceSettings:
-    """Settings of a fit.
-
-    Attributes:
-        cap: Hours before a failure in which wear shows; more hours left count as this many.
-        horizon: "Fails soon" means within this many hours.
-        seed: Seed of the folds and of the trees.
-        folds: Folds of devices.
-        trees: Most trees; their number is chosen.
-        cap_weights: Weights of rows at the cap to choose from.
-        shifts: Hours to subtract from the trees' prediction, to choose from.
-    """
-
-    cap: float = 120.0
-    horizon: float = 24.0
-    seed: int = 42
-    folds: int = 4
-    trees: int = 150
-    cap_weights: tuple[float, ...] = (1.0,)
-    shifts: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
-
-
 def with_wear_features(wear: DataFrame) -> DataFrame:
     """Add the features to rows of `silver_device_wear`."""
     return with_features(wear, (UNIT,), "hour")
 
 
-def fit(rows: pa.Table, settings: MaintenanceSettings) -> Fitted:
+def fit(rows: pa.Table, settings: LifeSettings) -> Fitted:
     """Fit the model to hours of devices that failed; see `ModelSpec.fit`.
 
     Raises:
@@ -108,12 +92,8 @@ def fit(rows: pa.Table, settings: MaintenanceSettings) -> Fitted:
             f"{soon.sum()} of {len(soon)} hours are within {settings.horizon:g} hours of a "
             "failure; provide records that begin earlier and end with the failure."
         )
-    life = LifeSettings(
-        settings.cap, settings.horizon, settings.seed, settings.folds, settings.trees,
-        cap_weights=settings.cap_weights, shifts=settings.shifts,
-    )  # fmt: skip
     leaks = leaks_of(features, units, settings)
-    found = fit_life(features, left, units, life)
+    found = fit_life(features, left, units, settings)
     capped = np.minimum(left, settings.cap)
     probability = found.model.fails_soon(found.held_out)
     return Fitted(
@@ -145,7 +125,7 @@ def fit(rows: pa.Table, settings: MaintenanceSettings) -> Fitted:
     )
 
 
-def leaks_of(features: FloatArray, units: Any, settings: MaintenanceSettings) -> list[str]:
+def leaks_of(features: FloatArray, units: Any, settings: LifeSettings) -> list[str]:
     """Return what is wrong with the split of devices, a sentence each: see `ml/leaks.py`."""
     import numpy as np
 
@@ -262,9 +242,13 @@ MAINTENANCE: Final = ModelSpec(
     features=tuple(FEATURES),
     fitted_with=(UNIT,),
     target=TARGET,
-    settings=MaintenanceSettings(),
+    # A device shows no wear earlier than 120 hours before it fails; "soon" is within a day.
+    settings=LifeSettings(
+        cap=120.0, horizon=24.0, seed=42, trees=150, cap_weights=(1.0,),
+        shifts=(0.0, 1.0, 2.0, 3.0),
+    ),
     fit=fit,
-    types=frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in (LifeModel, Trees)),
+    types=types_of(LifeModel, Trees),
     scored=SCORED,
     scorer=maintenance_scorer,
     gates=(

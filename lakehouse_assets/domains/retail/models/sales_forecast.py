@@ -30,7 +30,15 @@ from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
-from lakehouse_assets.ml.spec import Evidence, Fitted, Gate, ModelSpec, ModelTable, Variant
+from lakehouse_assets.ml.spec import (
+    Evidence,
+    Fitted,
+    Gate,
+    ModelSpec,
+    ModelTable,
+    Variant,
+    types_of,
+)
 from lakehouse_assets.ml.trees import Trees, from_xgboost
 
 if TYPE_CHECKING:
@@ -365,9 +373,7 @@ SALES_FORECAST: Final = ModelSpec(
     target=TARGET,
     settings=SalesForecastSettings(),
     fit=fit_sales_forecast,
-    types=frozenset(
-        f"{kind.__module__}.{kind.__qualname__}" for kind in (SalesForecastModel, Trees)
-    ),
+    types=types_of(SalesForecastModel, Trees),
     fitted_with=FITTED_WITH,
     scored=_SCORED,
     scorer=sales_forecast_scorer,

@@ -41,7 +41,15 @@ from lakehouse_assets.ml.calibration import calibration_error
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress, Training
 from lakehouse_assets.ml.sampling import FloatArray
-from lakehouse_assets.ml.spec import CannotFitError, Fitted, Gate, ModelSpec, ModelTable, Variant
+from lakehouse_assets.ml.spec import (
+    CannotFitError,
+    Fitted,
+    Gate,
+    ModelSpec,
+    ModelTable,
+    Variant,
+    types_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -527,7 +535,7 @@ SENTIMENT_MODEL: Final = ModelSpec(
     target=LABEL,
     settings=SentimentSettings(),
     fit=fit_tweets,
-    types=frozenset({f"{SentimentModel.__module__}.{t.__name__}" for t in (SentimentModel, Terms)}),
+    types=types_of(SentimentModel, Terms),
     scored={"ml_sentiment": "string", "ml_sentiment_probability": "double"},
     scorer=sentiment_scorer,
     output="string",
@@ -544,7 +552,6 @@ SENTIMENT_MODEL: Final = ModelSpec(
             below=0.2,
         ),
     ),
-    fewest=lambda _settings: 1,
     finish=lambda rows: rows.select(*LABELLED_TWEETS_SCORED.column_names),
     comparison=by_metric("macro_recall", macro_recall, "ml_sentiment"),
     limits=(
