@@ -207,12 +207,8 @@ def _challenge(
 
 def _predict(spec: ModelSpec, model: Any, rows: pa.Table, column: str) -> npt.NDArray[Any]:
     """Return a column of a model's predictions for fetched rows."""
-    import pyarrow as pa
-
-    features = rows.select(spec.features).combine_chunks()
-    columns = [pa.array([], f.type) if not c.num_chunks else c.chunk(0)
-               for f, c in zip(features.schema, features.columns, strict=True)]  # fmt: skip
-    found = spec.scorer(model)(pa.record_batch(columns, schema=features.schema))
+    (batch,) = rows.select(spec.features).combine_chunks().to_batches()
+    found = spec.scorer(model)(batch)
     values: npt.NDArray[Any] = found.column(column).to_numpy(zero_copy_only=False)
     return values.copy()
 
@@ -242,7 +238,7 @@ def _agree(agreement: Agreement, spec: ModelSpec, fit: Any, champion: Any, rows:
 def _compare(
     comparison: Comparison,
     spec: ModelSpec,
-    rows: pa.Table,
+    rows: pa.Table | None,
     held_out: pa.Table | None,
     champion: Any,
     known: pa.Table | None,
@@ -256,7 +252,8 @@ def _compare(
     Args:
         comparison: The comparison.
         spec: The model's declaration.
-        rows: The rows that the fit was made on.
+        rows: The rows that the fit was made on; without them, only rows for which both have
+            predictions out of fold are compared.
         held_out: The fit's predictions out of fold, with digests.
         champion: The champion's model.
         known: The champion's predictions out of fold, with digests.
@@ -267,8 +264,10 @@ def _compare(
         return Compared(
             (Guard("rows_are_held_out", False, "the fit has no out-of-fold predictions"),)
         )
-    others = _predict(spec, champion, rows, comparison.prediction)
     usable = held_out[PREDICTION].is_valid().to_numpy().copy()
+    others = np.full(len(usable), None, object)
+    if rows is not None:
+        others = _predict(spec, champion, rows, comparison.prediction)
     seen = np.zeros(len(others), bool)
     changed = 0
     if known is not None:
@@ -280,6 +279,7 @@ def _compare(
         others[seen] = stored.to_numpy(zero_copy_only=False)[found[seen]]
         fitted_keys = np.isin(held_out[KEY].to_numpy(), known[KEY].to_numpy())
         changed = int((fitted_keys & ~seen & usable).sum())
+    usable &= seen | (rows is not None)
     if not usable.any():
         return Compared(
             (Guard("rows_are_held_out", False, "the two versions have no row in common"),)
@@ -287,13 +287,15 @@ def _compare(
     labels, own = (_values(held_out, name)[usable] for name in (LABEL, PREDICTION))
     others = others[usable].astype(own.dtype)
     difference = comparison.estimate(labels, own, others)
+    counts = int(usable.sum()), int((seen & usable).sum()), changed
+    if rows is None or not comparison.slices:
+        return Compared((), difference, *counts)
     features = [_values(rows, name)[usable] for name in comparison.slices]
     worse = worse_slices(comparison, features, labels, own, others)
     shown = [f"{name}: {found}" for name, found in [*worse.items()][:SLICES_SHOWN]]
     shown += [f"{len(worse) - len(shown)} more"] if len(worse) > len(shown) else []
     text = "; ".join(shown) or "no slice is clearly worse"
-    guards = (Guard("no_slice_is_worse", not worse, text),) if comparison.slices else ()
-    return Compared(guards, difference, int(usable.sum()), int((seen & usable).sum()), changed)
+    return Compared((Guard("no_slice_is_worse", not worse, text),), difference, *counts)
 
 
 def compare_versions(
@@ -316,31 +318,21 @@ def compare_versions(
     Raises:
         LakehouseError: no row can be compared, or MLflow fails.
     """
-    import numpy as np
-
     first, second = (load_held_out(tracking, each) for each in (version, other))
-    comparison = spec.comparison
-    if comparison is None or first is None or second is None:
+    called = f"Versions {version.version} and {other.version} of {spec.name}"
+    if spec.comparison is None or first is None or second is None:
         raise LakehouseError(
-            f"Versions {version.version} and {other.version} of {spec.name} cannot be compared, "
-            "because the model declares no comparison or one of them has no out-of-fold "
-            f"predictions; see their metrics with `lakehouse models show {spec.name}`."
+            f"{called} cannot be compared, because the model declares no comparison or one of them "
+            "has no out-of-fold predictions; see their metrics with `lakehouse models show "
+            f"{spec.name}`."
         )
-    if rows is not None:
-        model = load_version(tracking, spec, int(other.version))
-        return _compare(comparison, spec, rows, first, model, second)
-    first, second = (each.filter(each[PREDICTION].is_valid()) for each in (first, second))
-    _, mine, others = np.intersect1d(
-        first[ROW].to_numpy(), second[ROW].to_numpy(), return_indices=True
-    )
-    if not len(mine):
+    model = None if rows is None else load_version(tracking, spec, int(other.version))
+    found = _compare(spec.comparison, spec, rows, first, model, second)
+    if found.difference is None:
         raise LakehouseError(
-            f"Versions {version.version} and {other.version} of {spec.name} cannot be compared, "
-            "because they were fitted on no common rows."
+            f"{called} cannot be compared, because they were fitted on no common rows."
         )
-    labels, predictions = (_values(first, name)[mine] for name in (LABEL, PREDICTION))
-    difference = comparison.estimate(labels, predictions, _values(second, PREDICTION)[others])
-    return Compared(difference=difference, rows=len(mine), out_of_fold_rows=len(mine))
+    return found
 
 
 def _values(rows: pa.Table, name: str) -> npt.NDArray[np.generic]:

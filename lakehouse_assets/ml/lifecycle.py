@@ -15,12 +15,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.catalog.registry import INPUTS_DIGEST, MODEL_VERSION
@@ -47,6 +45,59 @@ LIBRARY_TAG: Final = "library."
 
 WHOLE: Final = "whole"
 """The partition of a model that is fitted on a table without partitions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitting:
+    """A fit to make and judge.
+
+    Attributes:
+        spec: The model.
+        tracking: The MLflow store, with the experiment of the model.
+        sample: The rows.
+        settings: Settings of the fit.
+        title: Name of the run.
+        partition: Partition key, as text that sorts by time.
+        run_id: Id of the Dagster run, if there is one.
+        versions: Delta versions of the rows, by table.
+        asked: As for `run_model`.
+    """
+
+    spec: ModelSpec
+    tracking: MlflowTracking
+    sample: Sample
+    settings: Any
+    title: str
+    partition: str
+    run_id: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict)
+    asked: str = ""
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """The versions of the packages that make the fit."""
+        return {name: installed_version(name) for name in ("numpy", *self.spec.libraries)}
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The tags that identify the fit: its partition, its rows, and its configuration."""
+        from lakehouse_assets.ml import model_registry as registry
+        from lakehouse_assets.ml.decisions import PARTITION_TAG
+
+        spec = self.spec
+        config = {
+            "settings": dataclasses.asdict(self.settings),
+            "columns": [spec.schema, spec.fitted_with],
+            "target": spec.target,
+            "rules": spec.rules,
+            "libraries": {name: installed_version(name) for name in spec.libraries},
+        }
+        text = json.dumps(config, sort_keys=True)
+        return {
+            PARTITION_TAG: self.partition,
+            registry.INPUT_DIGEST_TAG: self.sample.digest,
+            registry.CONFIG_DIGEST_TAG: hashlib.sha256(text.encode()).hexdigest(),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +179,9 @@ def run_model(
     if sample.total < spec.fewest(settings):
         return unfitted(_too_few(spec, engine, prepared, sample.total, spec.fewest(settings)))
     title = title_of(spec, domain, partition[:_MONTH])
+    fitting = Fitting(spec, tracking, sample, settings, title, partition, run_id, versions, asked)
     try:
-        fitted, version, decision, scored_by = fit_and_decide(
-            spec, tracking, sample, settings, title, partition, run_id, versions, asked
-        )
+        fitted, version, decision, scored_by = fit_and_decide(fitting)
     except CannotFitError as error:
         return unfitted(str(error))
     model = fitted.model
@@ -142,7 +192,7 @@ def run_model(
     evidence = spec.describe(engine, finished)
     if scored_by == version.model_version:
         _store_evidence(tracking, version, evidence)
-    _store_card(spec, tracking, version, fitted, sample, decision, settings)
+    _store_card(fitting, version, fitted, decision)
     metrics = {**fitted.metrics, **evidence.metrics}
     evidence = Evidence(evidence.metrics, {**fitted.figures, **evidence.figures})
     return ModelRun(finished, sample.total, version, metrics, decision, scored_by, count, evidence)
@@ -195,33 +245,8 @@ def fit_sample(
     return spec.fit(sample.rows, settings, *([search or untracked.search] if spec.searches else []))
 
 
-def _libraries(spec: ModelSpec) -> dict[str, str]:
-    return {name: installed_version(name) for name in ("numpy", *spec.libraries)}
-
-
-def fit_and_decide(
-    spec: ModelSpec,
-    tracking: MlflowTracking,
-    sample: Sample,
-    settings: Any,
-    title: str,
-    partition: str,
-    run_id: str = "",
-    versions: Mapping[str, int] | None = None,
-    asked: str = "",
-) -> tuple[Fitted, TrackedModel, Decision, int]:
+def fit_and_decide(fitting: Fitting) -> tuple[Fitted, TrackedModel, Decision, int]:
     """Fit and register a sample unless that was done before, and decide whether to use the fit.
-
-    Args:
-        spec: The model.
-        tracking: The MLflow store, with the experiment of the model.
-        sample: The rows.
-        settings: Settings of the fit.
-        title: Name of the run.
-        partition: Partition key, as text that sorts by time.
-        run_id: Id of the Dagster run, if there is one.
-        versions: Delta versions of the rows, by table.
-        asked: As for `run_model`.
 
     Returns:
         The fit, its version, the decision, and the version that scores the partition's rows.
@@ -232,24 +257,18 @@ def fit_and_decide(
     """
     from lakehouse_assets.ml.challenge import decide
     from lakehouse_assets.ml.model_registry import find_version, load_version
-    from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
 
-    identity = identity_of(spec, settings, partition, sample)
-    version = find_version(tracking, identity, spec.name)
+    spec, tracking = fitting.spec, fitting.tracking
+    version = find_version(tracking, fitting.identity, spec.name)
     if version is None:
-        tags = {
-            **({DAGSTER_RUN_TAG: run_id} if run_id else {}),
-            **{f"{DELTA_VERSION_TAG}{n}": str(number) for n, number in (versions or {}).items()},
-            **{f"{LIBRARY_TAG}{n}": installed for n, installed in _libraries(spec).items()},
-            **identity,
-        }
-        fitted, version = _fit(spec, tracking, settings, sample, title, tags, identity)
+        fitted, version = _fit(fitting)
     else:
         model = load_version(tracking, spec, version.model_version)
         fitted = Fitted(model, "", tracking.metrics(version.run_id))
     decision, scored_by = decide(
-        spec, tracking, fitted, version, partition, sample.rows, versions or {}, run_id, asked
-    )
+        spec, tracking, fitted, version, fitting.partition, fitting.sample.rows, fitting.versions,
+        fitting.run_id, fitting.asked,
+    )  # fmt: skip
     return fitted, version, decision, scored_by
 
 
@@ -281,10 +300,9 @@ def train(
     champion = champion_of(tracking, spec.name)
     partition = champion.tags.get(PARTITION_TAG, "") if champion else ""
     sample = Sample(rows.sort_by(spec.key), rows.num_rows)
-    fitted, version, decision, _ = fit_and_decide(
-        spec, tracking, sample, spec.settings, title, partition
-    )
-    _store_card(spec, tracking, version, fitted, sample, decision, spec.settings)
+    fitting = Fitting(spec, tracking, sample, spec.settings, title, partition)
+    fitted, version, decision, _ = fit_and_decide(fitting)
+    _store_card(fitting, version, fitted, decision)
     return version, decision, fitted.metrics
 
 
@@ -292,26 +310,6 @@ def title_of(spec: ModelSpec, domain: str, what: str) -> str:
     """Return the name of a run: the domain, the model, and what it was fitted on."""
     name = spec.name.replace("_", " ")
     return f"{name if name.startswith(domain) else f'{domain} {name}'} {what}"
-
-
-def identity_of(spec: ModelSpec, settings: Any, partition: str, sample: Sample) -> dict[str, str]:
-    """Return the tags that identify a fit: its partition, its rows, and its configuration."""
-    from lakehouse_assets.ml import model_registry as registry
-    from lakehouse_assets.ml.decisions import PARTITION_TAG
-
-    config = {
-        "settings": dataclasses.asdict(settings),
-        "columns": [spec.schema, spec.fitted_with],
-        "target": spec.target,
-        "rules": spec.rules,
-        "libraries": {name: installed_version(name) for name in spec.libraries},
-    }
-    text = json.dumps(config, sort_keys=True)
-    return {
-        PARTITION_TAG: partition,
-        registry.INPUT_DIGEST_TAG: sample.digest,
-        registry.CONFIG_DIGEST_TAG: hashlib.sha256(text.encode()).hexdigest(),
-    }
 
 
 def score_frame(spec: ModelSpec, engine: Engine, frame: DataFrame, model: Any) -> DataFrame:
@@ -444,18 +442,19 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _fit(
-    spec: ModelSpec,
-    tracking: MlflowTracking,
-    settings: Any,
-    sample: Sample,
-    title: str,
-    tags: Mapping[str, str],
-    identity: Mapping[str, str],
-) -> tuple[Fitted, TrackedModel]:
+def _fit(fitting: Fitting) -> tuple[Fitted, TrackedModel]:
     """Fit a sample, and record the fit; its run begins before the fit if there is a search."""
     from lakehouse_assets.ml.search import tracked_search
+    from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
 
+    spec, tracking, title, sample = fitting.spec, fitting.tracking, fitting.title, fitting.sample
+    identity = fitting.identity
+    tags = {
+        **({DAGSTER_RUN_TAG: fitting.run_id} if fitting.run_id else {}),
+        **{f"{DELTA_VERSION_TAG}{n}": str(number) for n, number in fitting.versions.items()},
+        **{f"{LIBRARY_TAG}{n}": installed for n, installed in fitting.libraries.items()},
+        **identity,
+    }
     with ExitStack() as stack:
         begun: list[str] = []
 
@@ -465,26 +464,18 @@ def _fit(
                 trials, measure, tracking, begun[0], tags, identity, sample.rows.num_rows, title
             )
 
-        fitted = fit_sample(spec, settings, sample, search)
+        fitted = fit_sample(spec, fitting.settings, sample, search)
         if not begun:
             begun.append(stack.enter_context(tracking.run(f"{title} {fitted.run_name}", tags)))
-        return fitted, _record(spec, tracking, begun[0], title, fitted, settings, sample, tags)
+        return fitted, _record(fitting, begun[0], fitted, tags)
 
 
-def _record(
-    spec: ModelSpec,
-    tracking: MlflowTracking,
-    run_id: str,
-    title: str,
-    fitted: Fitted,
-    settings: Any,
-    sample: Sample,
-    tags: Mapping[str, str],
-) -> TrackedModel:
+def _record(fitting: Fitting, run_id: str, fitted: Fitted, tags: Mapping[str, str]) -> TrackedModel:
     """Log a fit with its files, and its variants as child runs; then register its model."""
     from lakehouse_assets.ml import held_out
     from lakehouse_assets.ml.model_registry import SCHEMA_TAG, register
 
+    spec, tracking, sample = fitting.spec, fitting.tracking, fitting.sample
     tags = {**tags, SCHEMA_TAG: spec.schema}
     for gate in spec.gates:
         if gate.metric not in fitted.metrics:
@@ -500,7 +491,7 @@ def _record(
     tracking.log_batch(
         run_id,
         params={
-            **dataclasses.asdict(settings),
+            **dataclasses.asdict(fitting.settings),
             "features": ",".join(spec.features),
             "rows": sample.total,
             "rows_fitted": sample.rows.num_rows,
@@ -508,17 +499,8 @@ def _record(
         },
         metrics=fitted.metrics,
     )
-    tracking.log_tables(
-        run_id,
-        {
-            name.removeprefix(DELTA_VERSION_TAG): number
-            for name, number in tags.items()
-            if name.startswith(DELTA_VERSION_TAG)
-        },
-        sample.digest,
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    tracking.log_tables(run_id, fitting.versions, sample.digest)
+    with tracking.files(run_id) as folder:
         for name, content in fitted.documents.items():
             text = json.dumps(content, indent=2)
             (folder / f"{name}.json").write_text(text, encoding="utf-8")
@@ -527,56 +509,36 @@ def _record(
             tags[held_out.DIGEST_TAG] = held_out.store_held_out(found, folder)
         for name, figure in fitted.figures.items():
             figure.savefig(folder / f"{name}.png")
-        if any(folder.iterdir()):
-            tracking.log_files(run_id, folder)
     for variant in fitted.variants:
-        with tracking.run(f"{title} {variant.name}", tags, run_id) as child_id:
+        with tracking.run(f"{fitting.title} {variant.name}", tags, run_id) as child_id:
             tracking.log_batch(child_id, variant.params, variant.metrics)
     version = register(tracking, run_id, spec, fitted.model, tags)
+    described = [
+        f"Predicts {', '.join(spec.scored)} from {', '.join(spec.features)}.",
+        spec.replaces,
+        *spec.limits,
+    ]
     with tracking.plain_errors():
-        tracking.client().update_registered_model(spec.name, _described(spec))
+        tracking.client().update_registered_model(spec.name, "\n\n".join(described))
     return version
 
 
-def _described(spec: ModelSpec) -> str:
-    """Say what a model predicts, from what, and when a fit replaces the champion."""
-    rule = "A new version replaces the champion if it passes its guards."
-    if spec.comparison is not None:
-        rule = f"A new version replaces the champion if it is {spec.comparison.rule}."
-    return "\n\n".join(
-        [
-            f"Predicts {', '.join(spec.scored)} from {', '.join(spec.features)}.",
-            rule,
-            *spec.limits,
-        ]
-    )
-
-
 def _store_card(
-    spec: ModelSpec,
-    tracking: MlflowTracking,
-    version: TrackedModel,
-    fitted: Fitted,
-    sample: Sample,
-    decision: Decision,
-    settings: Any,
+    fitting: Fitting, version: TrackedModel, fitted: Fitted, decision: Decision
 ) -> None:
     """Store the model card with the version's run, once, and link the version to it."""
     from lakehouse_assets.ml import model_card as cards
     from lakehouse_assets.ml.held_out import load_held_out
 
+    spec, tracking = fitting.spec, fitting.tracking
     client, number = tracking.client(), str(version.model_version)
     with tracking.plain_errors():
         found = client.get_model_version(spec.name, number)
     if found.description:
         return
-    card = cards.model_card(
-        spec, fitted, sample, decision, dataclasses.asdict(settings), _libraries(spec),
-        load_held_out(tracking, found),
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / cards.FILE).write_text(card, encoding="utf-8")
-        tracking.log_files(version.run_id, Path(scratch))
+    card = cards.model_card(fitting, fitted, decision, load_held_out(tracking, found))
+    with tracking.files(version.run_id) as folder:
+        (folder / cards.FILE).write_text(card, encoding="utf-8")
     page = f"#/experiments/{tracking.experiment_id()}/runs/{version.run_id}/artifacts/{cards.FILE}"
     with tracking.plain_errors():
         client.update_model_version(
@@ -588,9 +550,7 @@ def _store_evidence(tracking: MlflowTracking, version: TrackedModel, evidence: E
     """Add the evidence to the version's run, unless it is there: metrics come after figures."""
     if evidence.metrics.keys() <= tracking.metrics(version.run_id).keys() and version.reused:
         return
-    if evidence.figures:
-        with tempfile.TemporaryDirectory() as scratch:
-            for name, figure in evidence.figures.items():
-                figure.savefig(Path(scratch) / f"{name}.png")
-            tracking.log_files(version.run_id, Path(scratch))
+    with tracking.files(version.run_id) as folder:
+        for name, figure in evidence.figures.items():
+            figure.savefig(folder / f"{name}.png")
     tracking.log_batch(version.run_id, {}, evidence.metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.ml.comparison import estimates_by_slice
@@ -13,32 +14,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse_assets.ml.decisions import Decision
-    from lakehouse_assets.ml.sampling import Sample
+    from lakehouse_assets.ml.lifecycle import Fitting
     from lakehouse_assets.ml.spec import Fitted, ModelSpec
 
 FILE: Final = "model_card.md"
 
 
 def model_card(
-    spec: ModelSpec,
-    fitted: Fitted,
-    sample: Sample,
-    decision: Decision,
-    settings: Mapping[str, object],
-    libraries: Mapping[str, str],
-    held_out: pa.Table | None,
+    fitting: Fitting, fitted: Fitted, decision: Decision, held_out: pa.Table | None
 ) -> str:
     """Return the card of a version as Markdown.
 
     Args:
-        spec: The model's declaration.
+        fitting: What was fitted.
         fitted: The fit.
-        sample: The rows that it was made on.
         decision: The decision about it.
-        settings: Its settings.
-        libraries: Versions of the packages that made it.
         held_out: Its predictions out of fold.
     """
+    spec, sample = fitting.spec, fitting.sample
     fitted_rows = sample.rows.num_rows
     bounded = f", a sample of {sample.total:,}" if fitted_rows < sample.total else ""
     data = ", ".join(f"{name} version {n}" for name, n in sorted(decision.data_versions.items()))
@@ -56,13 +49,12 @@ def model_card(
         "## Guards",
         _grid(("guard", "result", "figures"), ((g.name, "passed" if g.passed else "failed", g.text)
                                                for g in decision.guards)),
-        f"A new version replaces the champion if it is {spec.comparison.rule}." if spec.comparison
-        else "A new version replaces the champion if it passes its guards.",
+        spec.replaces,
         "## Limits",
         "\n".join(f"- {limit}" for limit in spec.limits) or "None declared.",
         *(["## Rules", "\n".join(_lines(spec.rules))] if spec.rules else []),
         "## Settings and environment",
-        "\n".join(_lines({**settings, **libraries})),
+        "\n".join(_lines({**asdict(fitting.settings), **fitting.libraries})),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 

@@ -64,6 +64,11 @@ _FLAVORS: Final[dict[str, dict[str, Any]]] = {
 _DESCRIPTION_BYTES: Final = 2**20
 
 
+def types_of(*kinds: type) -> frozenset[str]:
+    """Return the names of the types that a model contains, for its declaration."""
+    return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+
+
 def save_model(spec: ModelSpec, model: Any, folder: Path, description: Model) -> str:
     """Write a model in the skops format, with its signature and pinned requirements.
 

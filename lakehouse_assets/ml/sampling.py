@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from lakehouse_assets.engine import DataFrame, F
@@ -36,7 +36,7 @@ class Sample:
     rows: pa.Table
     total: int
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the rows, independent of the engine and of the order in which it had them."""
         digest = hashlib.sha256()
@@ -51,12 +51,12 @@ class Sample:
 
 
 def fetch_sample(
-    engine: Engine, frame: DataFrame, key: str, columns: Sequence[str], most: int, seed: int = 0
+    engine: Engine, frame: DataFrame, key: str, columns: Sequence[str], most: int
 ) -> Sample:
     """Fetch the rows that have values in all columns, or a sample if there are more than `most`.
 
-    The sample is the rows whose keys have the smallest hashes. It depends only on the keys and the
-    seed, not on the engine or the order of rows, so consecutive months sample mostly the same keys.
+    The sample is the rows whose keys have the smallest hashes. It depends only on the keys, not on
+    the engine or the order of rows, so consecutive months sample mostly the same keys.
 
     Args:
         engine: The engine of the frame.
@@ -64,13 +64,12 @@ def fetch_sample(
         key: Column that identifies a row.
         columns: Columns in which a row must have a value.
         most: Maximum number of rows.
-        seed: Seed of the hash; another seed selects other rows.
     """
     import pyarrow as pa
 
     complete = frame.filter(reduce(lambda a, b: a & b, [F.col(c).isNotNull() for c in columns]))
     total = int(engine.rows(complete.agg(F.count(F.lit(1)).alias("n")))[0]["n"])
-    hashed = v.hash_key(F.lit(seed), F.col(key)) if total > most else F.lit(0)
+    hashed = v.hash_key(F.lit(0), F.col(key)) if total > most else F.lit(0)
     chosen = complete.select(hashed.alias("_hash"), key, *columns)
     if total > most:
         # Hashes are uniform, so few more rows than wanted are below this bound: the margin of six

@@ -188,10 +188,11 @@ class ModelSpec:
         """The model's columns as text: what it predicts from, and what scoring adds."""
         return json.dumps({"features": self.features, "scored": dict(self.scored)})
 
-
-def types_of(*kinds: type) -> frozenset[str]:
-    """Return the names of classes, for `ModelSpec.types`."""
-    return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+    @property
+    def replaces(self) -> str:
+        """When a fit replaces the champion, in a sentence."""
+        condition = f"is {self.comparison.rule}" if self.comparison else "passes its guards"
+        return f"A new version replaces the champion if it {condition}."
 
 
 @dataclass(frozen=True, eq=False)

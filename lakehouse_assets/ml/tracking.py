@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -247,7 +248,7 @@ class MlflowTracking:
                 synchronous=True,
             )
 
-    def log_tables(self, run_id: str, versions: Mapping[str, str], digest: str) -> None:
+    def log_tables(self, run_id: str, versions: Mapping[str, int], digest: str) -> None:
         """Log the Delta tables that a model was fitted on as the run's datasets.
 
         Args:
@@ -266,7 +267,9 @@ class MlflowTracking:
                     name=name,
                     digest=digest[:_DIGEST_CHARACTERS],
                     source_type="delta_table",
-                    source=json.dumps({"delta_table_name": name, "delta_table_version": version}),
+                    source=json.dumps(
+                        {"delta_table_name": name, "delta_table_version": str(version)}
+                    ),
                 ),
                 [InputTag("mlflow.data.context", "training")],
             )
@@ -321,14 +324,18 @@ class MlflowTracking:
             runs = client.search_runs(ids, order_by=["attributes.start_time DESC"], max_results=1)
         return str(runs[0].info.experiment_id) if runs else None
 
-    def log_files(self, run_id: str, folder: Path) -> None:
-        """Store every file of a folder as an artefact of the run.
+    @contextmanager
+    def files(self, run_id: str) -> Iterator[Path]:
+        """Store the files that a `with` block writes into a folder as artefacts of the run.
 
         Raises:
             LakehouseError: If MLflow or the artefact store fails.
         """
-        with self.plain_errors():
-            self.client().log_artifacts(run_id, str(folder))
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+            if any(Path(scratch).iterdir()):
+                with self.plain_errors():
+                    self.client().log_artifacts(run_id, scratch)
 
     def _artifact_location(self) -> str | None:
         """Return the location for a new experiment's artefacts; None lets the server choose."""

@@ -146,10 +146,8 @@ def test_models_are_kept_in_a_store(
         artifact_root=str(place),
         identity=Identity(kind="service_principal", tenant_id=TENANT, client_id=CLIENT),
     )
-    (tmp_path / "given").mkdir()
-    (tmp_path / "given" / "figure.txt").write_text("drawn", encoding="utf-8")
-    with tracking.run("figures", {}) as run:
-        tracking.log_files(run, tmp_path / "given")
+    with tracking.run("figures", {}) as run, tracking.files(run) as given:
+        (given / "figure.txt").write_text("drawn", encoding="utf-8")
     kept = CloudFiles(Access(place, tracking.identity)).list_all("")
     assert [entry.path.rpartition("/")[2] for entry in kept] == ["figure.txt"]
     fetched = tracking.client().download_artifacts(run, "figure.txt", str(tmp_path))

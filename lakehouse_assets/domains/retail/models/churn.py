@@ -39,6 +39,7 @@ from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.comparison import Interval, by_auc
+from lakehouse_assets.ml.model_files import types_of
 from lakehouse_assets.ml.sampling import FloatArray, fetch_sample
 from lakehouse_assets.ml.search import Params, Trial, parallel_coordinates, search
 from lakehouse_assets.ml.spec import (
@@ -49,7 +50,6 @@ from lakehouse_assets.ml.spec import (
     ModelSpec,
     ModelTable,
     Variant,
-    types_of,
 )
 from lakehouse_assets.ml.trees import MOST_DEPTH, Trees, from_xgboost
 

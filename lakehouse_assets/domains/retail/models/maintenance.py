@@ -26,17 +26,10 @@ from lakehouse_assets.domains.retail.gold.device_hours import (
 )
 from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.ml.comparison import by_metric
+from lakehouse_assets.ml.model_files import types_of
 from lakehouse_assets.ml.remaining_life import LifeModel, LifeSettings, fit_life, folds_of
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
-from lakehouse_assets.ml.spec import (
-    CannotFitError,
-    Fitted,
-    Gate,
-    ModelSpec,
-    ModelTable,
-    Variant,
-    types_of,
-)
+from lakehouse_assets.ml.spec import CannotFitError, Fitted, Gate, ModelSpec, ModelTable, Variant
 from lakehouse_assets.ml.trees import Trees
 
 if TYPE_CHECKING:

@@ -29,16 +29,9 @@ from lakehouse_assets.engine import DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.ml.comparison import by_metric
+from lakehouse_assets.ml.model_files import types_of
 from lakehouse_assets.ml.sampling import FloatArray, feature_matrix
-from lakehouse_assets.ml.spec import (
-    Evidence,
-    Fitted,
-    Gate,
-    ModelSpec,
-    ModelTable,
-    Variant,
-    types_of,
-)
+from lakehouse_assets.ml.spec import Evidence, Fitted, Gate, ModelSpec, ModelTable, Variant
 from lakehouse_assets.ml.trees import Trees, from_xgboost
 
 if TYPE_CHECKING:

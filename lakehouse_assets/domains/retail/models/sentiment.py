@@ -40,16 +40,9 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.calibration import calibration_error
 from lakehouse_assets.ml.comparison import by_metric
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress, Training
+from lakehouse_assets.ml.model_files import types_of
 from lakehouse_assets.ml.sampling import FloatArray
-from lakehouse_assets.ml.spec import (
-    CannotFitError,
-    Fitted,
-    Gate,
-    ModelSpec,
-    ModelTable,
-    Variant,
-    types_of,
-)
+from lakehouse_assets.ml.spec import CannotFitError, Fitted, Gate, ModelSpec, ModelTable, Variant
 
 if TYPE_CHECKING:
     import numpy as np
