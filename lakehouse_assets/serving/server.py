@@ -12,7 +12,7 @@ import uvicorn
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.listening import is_loopback, listen, shown
-from lakehouse_assets.serving.app import build_app
+from lakehouse_assets.serving.app import App
 from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets.serving.tokens import Tokens
 
@@ -56,7 +56,7 @@ def serve(
     listener = listen(host, port)
     title = f"{spec.name}, version {champion.loaded.version}: http://{shown(listener)}/invocations"
     news = (champion.refresh, tokens.refresh)
-    run_app(build_app(champion, tokens), listener, title, news, refresh_seconds, say)
+    run_app(App(champion, tokens), listener, title, news, refresh_seconds, say)
 
 
 def run_app(

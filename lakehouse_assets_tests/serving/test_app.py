@@ -15,7 +15,7 @@ import pytest
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.serving.app import build_app
+from lakehouse_assets.serving.app import App
 from lakehouse_assets.serving.champion import CURRENT, Loaded
 from lakehouse_assets.serving.metrics import Metrics
 from lakehouse_assets.serving.rows import MOST_BYTES, Inputs
@@ -38,7 +38,7 @@ CHAMPION: Any = SimpleNamespace(
 
 @pytest.fixture
 def app() -> Any:
-    return build_app(CHAMPION, Tokens(TOKEN, None))
+    return App(CHAMPION, Tokens(TOKEN, None))
 
 
 def rows(*values: object) -> bytes:
@@ -146,7 +146,7 @@ def test_requests_that_arrive_together_are_scored_in_one_batch() -> None:
 
 def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "request_seconds", lambda: 0.05)
-    app = build_app(CHAMPION, Tokens(TOKEN, None))
+    app = App(CHAMPION, Tokens(TOKEN, None))
     assert call(app, "/invocations", rows(1), never_ends=True).status == 408
     assert call(app, "/invocations", rows(1), leaves=True).status == 408
 

@@ -16,7 +16,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.decisions import CHAMPION
 from lakehouse_assets.ml.model_registry import load_version
 from lakehouse_assets.ml.tracking import MlflowTracking
-from lakehouse_assets.serving.app import build_app
+from lakehouse_assets.serving.app import App
 from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets.serving.tokens import Tokens
 from lakehouse_assets_tests.ml.toy import FEATURES, POINTS
@@ -27,7 +27,7 @@ from lakehouse_assets_tests.serving.processes import TOKEN
 
 def served(champion: Champion, rows: pa.Table, at_once: int) -> list[Any]:
     """Ask an application for the scores of rows."""
-    app = build_app(champion, Tokens(TOKEN, None))
+    app = App(champion, Tokens(TOKEN, None))
     found: list[Any] = []
     records = rows.select(FEATURES).to_pylist()
     for start in range(0, len(records), at_once):
@@ -77,7 +77,7 @@ def test_a_registry_that_is_gone_leaves_the_loaded_version_serving(
     assert news is not None
     assert news.startswith("points: still serving version 1: MLflow at sqlite:")
     assert champion.refresh() is None, "said once"
-    app = build_app(champion, Tokens(TOKEN, None))
+    app = App(champion, Tokens(TOKEN, None))
     assert call(app, "/ready", token=None).json == {
         "status": "ready", "version": 1, "champion": "unknown",
     }  # fmt: skip
