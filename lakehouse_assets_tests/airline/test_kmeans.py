@@ -51,7 +51,7 @@ def test_the_features_are_the_specifications_ten_in_order():
     )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(4, 40), st.integers(2, 6), st.integers(0, 10_000), st.booleans())
 def test_squared_silhouette_equals_its_definition(rows, clusters, seed, far_away):
     rng = np.random.default_rng(seed)
@@ -63,18 +63,8 @@ def test_squared_silhouette_equals_its_definition(rows, clusters, seed, far_away
     )
 
 
-def test_squared_silhouette_equals_scikit_learn_with_squared_distances():
-    x = _blobs()
-    labels = np.random.default_rng(1).integers(0, 4, size=len(x))
-    expected = silhouette_score(x, labels, metric="sqeuclidean")
-    assert silhouette_squared_euclidean(x, labels) == pytest.approx(expected, abs=1e-12)
-
-
-def test_squared_silhouette_of_identical_rows_is_zero():
+def test_identical_rows_and_a_single_cluster_have_no_silhouette():
     assert silhouette_squared_euclidean(np.full((6, 2), 3.3), [0, 0, 0, 1, 1, 1]) == 0.0
-
-
-def test_one_cluster_has_no_silhouette():
     assert np.isnan(silhouette_squared_euclidean(_blobs(10), [0] * 10))
 
 
@@ -83,7 +73,7 @@ def test_fit_finds_the_blobs_and_reports_in_both_units():
     result = fit_clusters(x, ClusteringConfig(), NAMES)
     scaled = (x - x.mean(axis=0)) / x.std(axis=0)
     assert sum(result.sizes) == len(x)
-    assert result.sizes == tuple(np.bincount(result.labels))
+    assert result.sizes == np.bincount(result.labels).tolist()
     for cluster in range(5):
         members = result.labels == cluster
         assert result.centres[cluster] == pytest.approx(x[members].mean(axis=0), rel=1e-6)
@@ -91,14 +81,18 @@ def test_fit_finds_the_blobs_and_reports_in_both_units():
             scaled[members].mean(axis=0), abs=1e-6
         )
     own = result.centres_standardised[result.labels]
-    assert result.quality.inertia == pytest.approx(((scaled - own) ** 2).sum())
-    assert result.quality.silhouette_squared_euclidean == pytest.approx(
+    assert result.quality.metrics["inertia"] == pytest.approx(((scaled - own) ** 2).sum())
+    assert result.quality.metrics["silhouette_squared_euclidean"] == pytest.approx(
         silhouette_score(scaled, result.labels, metric="sqeuclidean")
     )
-    assert result.quality.silhouette_euclidean == pytest.approx(
+    assert result.quality.metrics["silhouette_euclidean"] == pytest.approx(
         silhouette_score(scaled, result.labels)
     )
-    assert result.quality.silhouette_squared_euclidean > result.quality.silhouette_euclidean > 0.3
+    assert (
+        result.quality.metrics["silhouette_squared_euclidean"]
+        > result.quality.metrics["silhouette_euclidean"]
+        > 0.3
+    )
     assert result.silhouette_sample_rows == len(x)
 
 
@@ -109,15 +103,15 @@ def test_euclidean_silhouette_is_scikit_learns_on_a_seeded_sample(monkeypatch):
     chosen = np.sort(np.random.default_rng(42).choice(1000, 300, replace=False))
     scaled = (x - x.mean(axis=0)) / x.std(axis=0)
     expected = silhouette_samples(scaled[chosen], result.labels[chosen]).mean()
-    assert result.quality.silhouette_euclidean == pytest.approx(expected, abs=1e-9)
+    assert result.quality.metrics["silhouette_euclidean"] == pytest.approx(expected, abs=1e-9)
     assert result.silhouette_sample_rows == 300
 
 
 def test_a_sample_of_a_single_cluster_has_no_euclidean_silhouette(monkeypatch):
     monkeypatch.setattr(kmeans, "SILHOUETTE_SAMPLE_ROWS", 1)
     result = fit_clusters(_blobs(50), ClusteringConfig(k=2, sweep=()), NAMES)
-    assert np.isnan(result.quality.silhouette_euclidean)
-    assert result.quality.silhouette_squared_euclidean > 0
+    assert np.isnan(result.quality.metrics["silhouette_euclidean"])
+    assert result.quality.metrics["silhouette_squared_euclidean"] > 0
 
 
 @pytest.mark.parametrize(("k", "values"), [(3, [1, 50, 900]), (2, [4, 8]), (1, [7])])
@@ -130,37 +124,25 @@ def test_unscaled_centres_are_numbered_by_their_last_column(k, values):
 
 
 def test_sweep_reuses_the_chosen_k_and_starts_less_often_elsewhere():
-    result = fit_clusters(_blobs(), ClusteringConfig(sweep=(7, 5, 3)), NAMES)
+    """Two fits agree to the byte; they leave their input alone and know its columns."""
+    x = _blobs()
+    before = x.copy()
+    result, again = (fit_clusters(x, ClusteringConfig(sweep=(7, 5, 3)), NAMES) for _ in range(2))
+    assert np.array_equal(x, before)
+    assert result.labels.tobytes() == again.labels.tobytes()
+    assert result.centres.tobytes() == again.centres.tobytes()
+    assert result.sweep == again.sweep
+    assert tuple(result.pipeline["scaler"].feature_names_in_) == NAMES
     assert [(point.k, point.n_init) for point in result.sweep] == [(3, 3), (5, 10), (7, 3)]
-    assert result.sweep[1].inertia == result.quality.inertia
-    assert result.sweep[1].silhouette_euclidean == result.quality.silhouette_euclidean
-    assert result.sweep[0].inertia > result.sweep[1].inertia > result.sweep[2].inertia
+    assert result.sweep[1] == result.quality
+    inertias = [point.metrics["inertia"] for point in result.sweep]
+    assert inertias == sorted(inertias, reverse=True)
 
 
 def test_sweep_leaves_out_more_clusters_than_distinct_rows():
     x = np.repeat(_blobs(4), 3, axis=0)
     result = fit_clusters(x, ClusteringConfig(k=2, sweep=(2, 4, 5)), NAMES)
     assert [point.k for point in result.sweep] == [2, 4]
-
-
-def test_two_fits_agree_to_the_byte_whatever_order_the_rows_arrived_in():
-    x = _blobs(3000)
-    keys = np.arange(len(x))
-    first = fit_clusters(x, ClusteringConfig(), NAMES)
-    shuffle = np.random.default_rng(3).permutation(len(x))
-    arrived_keys, arrived = keys[shuffle], x[shuffle]
-    second = fit_clusters(arrived[np.argsort(arrived_keys)], ClusteringConfig(), NAMES)
-    assert first.labels.tobytes() == second.labels.tobytes()
-    assert first.centres.tobytes() == second.centres.tobytes()
-    assert first.sweep == second.sweep
-
-
-def test_the_fit_leaves_its_input_alone_and_knows_its_column_names():
-    x = _blobs()
-    before = x.copy()
-    result = fit_clusters(x, ClusteringConfig(sweep=()), NAMES)
-    assert np.array_equal(x, before)
-    assert tuple(result.pipeline["scaler"].feature_names_in_) == NAMES
 
 
 @pytest.mark.parametrize(

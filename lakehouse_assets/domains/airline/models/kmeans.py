@@ -6,9 +6,9 @@ this module for its constants loads quickly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.sampling import FloatArray
@@ -69,12 +69,18 @@ class ClusteringConfig:
 
     def __post_init__(self) -> None:
         """Reject settings that scikit-learn would refuse later or misread silently."""
-        _require_whole("k", self.k, low=2)
-        _require_whole("seed", self.seed, low=0, high=_MAX_SEED)
-        _require_whole("n_init", self.n_init, low=1)
-        _require_whole("max_iter", self.max_iter, low=1)
-        for k in self.sweep:
-            _require_whole("each k of the sweep", k, low=2)
+        given = [
+            ("k", self.k, 2), ("seed", self.seed, 0), ("n_init", self.n_init, 1),
+            ("max_iter", self.max_iter, 1), *(("each k of the sweep", k, 2) for k in self.sweep),
+        ]  # fmt: skip
+        for name, value, low in given:
+            # A bool is refused, too.
+            if type(value) is not int or not low <= value <= _MAX_SEED:
+                upper = f" and at most {_MAX_SEED}" if name == "seed" else ""
+                raise LakehouseError(
+                    f"The clustering setting {name} is {value!r}; it must be a whole number of at "
+                    f"least {low}{upper}."
+                )
         if len(set(self.sweep)) != len(self.sweep):
             msg = f"The sweep {self.sweep} lists a k twice; list each k once."
             raise LakehouseError(msg)
@@ -82,13 +88,16 @@ class ClusteringConfig:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """Quality of one k: inertia in squared standard deviations, silhouettes from -1 to 1."""
+    """Quality of one k.
+
+    `metrics` has the inertia in squared standard deviations, and silhouettes from -1 to 1: the
+    squared-Euclidean one, over all rows, is what Spark's ClusteringEvaluator reports; the Euclidean
+    one, over a sample, is scikit-learn's.
+    """
 
     k: int
     n_init: int
-    inertia: float
-    silhouette_squared_euclidean: float
-    silhouette_euclidean: float
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,28 +106,35 @@ class ClusteringResult:
 
     Attributes:
         pipeline: The fitted scikit-learn pipeline of `scaler` and `kmeans`; it takes rows in
-            original units, in the order of `feature_names`.
-        feature_names: Names of the columns.
-        labels: Cluster id per row, in the order of the rows; arbitrary until `ranked` is applied.
+            original units. Numbers of clusters are arbitrary until `ranked` is applied.
         centres: One centre per cluster in original units, shape (k, d).
-        centres_standardised: The same in standard deviations from the mean.
-        sizes: Rows per cluster; they sum to the number of rows.
-        quality: Figures of the chosen k. The squared-Euclidean silhouette, over all rows, is what
-            Spark's ClusteringEvaluator reports; the Euclidean one, over `silhouette_sample_rows`
-            rows, is scikit-learn's.
+        quality: Figures of the chosen k.
         silhouette_sample_rows: Rows that the Euclidean silhouettes used.
         sweep: One entry per feasible k, ascending.
     """
 
     pipeline: Pipeline
-    feature_names: tuple[str, ...]
-    labels: IntArray
     centres: FloatArray
-    centres_standardised: FloatArray
-    sizes: tuple[int, ...]
     quality: SweepPoint
     silhouette_sample_rows: int
     sweep: tuple[SweepPoint, ...]
+
+    @property
+    def labels(self) -> IntArray:
+        """Cluster id per row, in the order of the rows."""
+        return cast("IntArray", self.pipeline["kmeans"].labels_)
+
+    @property
+    def centres_standardised(self) -> FloatArray:
+        """The centres in standard deviations from the mean."""
+        return cast("FloatArray", self.pipeline["kmeans"].cluster_centers_)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rows per cluster."""
+        import numpy as np
+
+        return np.bincount(self.labels, minlength=len(self.centres)).tolist()
 
 
 def fit_clusters(
@@ -147,8 +163,7 @@ def fit_clusters(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    names = tuple(feature_names)
-    distinct = _check_features(features, names, config)
+    distinct = _check_features(features, feature_names, config)
     feasible = sorted({k for k in config.sweep if k <= distinct} | {config.k})
     with threadpool_limits(limits=1):
         scaler = StandardScaler()
@@ -161,23 +176,21 @@ def fit_clusters(
             fits[k] = _fit(scaled, k, starts, config)
             labels = fits[k].labels_
             points[k] = SweepPoint(
-                k=k,
-                n_init=starts,
-                inertia=float(fits[k].inertia_),
-                silhouette_squared_euclidean=silhouette_squared_euclidean(scaled, labels),
-                silhouette_euclidean=_silhouette_euclidean(scaled[sample], labels[sample]),
+                k,
+                starts,
+                {
+                    "inertia": float(fits[k].inertia_),
+                    "silhouette_squared_euclidean": silhouette_squared_euclidean(scaled, labels),
+                    "silhouette_euclidean": _silhouette_euclidean(scaled[sample], labels[sample]),
+                },
             )
         chosen = fits[config.k]
         centres: FloatArray = scaler.inverse_transform(chosen.cluster_centers_)
     # With the names, the saved model refuses a table whose columns are in another order.
-    scaler.feature_names_in_ = np.asarray(names, dtype=object)
+    scaler.feature_names_in_ = np.asarray(feature_names, dtype=object)
     return ClusteringResult(
         pipeline=Pipeline([("scaler", scaler), ("kmeans", chosen)]),
-        feature_names=names,
-        labels=chosen.labels_,
         centres=centres,
-        centres_standardised=chosen.cluster_centers_,
-        sizes=tuple(int(n) for n in np.bincount(chosen.labels_, minlength=config.k)),
         quality=points[config.k],
         silhouette_sample_rows=len(sample),
         sweep=tuple(points[k] for k in sorted(config.sweep) if k in points),
@@ -192,21 +205,14 @@ def ranked(result: ClusteringResult, feature: str) -> ClusteringResult:
     """
     import numpy as np
 
-    place = result.feature_names.index(feature)
+    place = [*result.pipeline["scaler"].feature_names_in_].index(feature)
     rounded = np.round(result.centres, 6)
     order = np.lexsort([*rounded.T[::-1], rounded[:, place]])[::-1]
     rank = np.argsort(order).astype(np.int32)
-    standardised = np.ascontiguousarray(result.centres_standardised[order])
     model = result.pipeline["kmeans"]
-    model.cluster_centers_ = standardised
+    model.cluster_centers_ = np.ascontiguousarray(model.cluster_centers_[order])
     model.labels_ = rank[model.labels_]
-    return replace(
-        result,
-        labels=rank[result.labels],
-        centres=result.centres[order],
-        centres_standardised=standardised,
-        sizes=tuple(result.sizes[i] for i in order),
-    )
+    return replace(result, centres=result.centres[order])
 
 
 def unscaled_centres(features: FloatArray, config: ClusteringConfig) -> FloatArray:
@@ -318,7 +324,7 @@ def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
     return np.sort(chosen)
 
 
-def _check_features(features: FloatArray, names: tuple[str, ...], config: ClusteringConfig) -> int:
+def _check_features(features: FloatArray, names: Sequence[str], config: ClusteringConfig) -> int:
     """Refuse rows that cannot be clustered; count distinct rows up to the largest k."""
     import numpy as np
 
@@ -345,16 +351,3 @@ def _distinct_rows(features: FloatArray, most: int) -> int:
     if found < most and len(features) > _FIRST_ROWS:
         found = len(np.unique(features, axis=0))
     return min(found, most)
-
-
-def _require_whole(name: str, value: object, *, low: int, high: int | None = None) -> None:
-    """Refuse anything but a whole number in the range; a bool is refused, too."""
-    valid = isinstance(value, int) and not isinstance(value, bool) and value >= low
-    if valid and (high is None or value <= high):  # type: ignore[operator]
-        return
-    upper = "" if high is None else f" and at most {high}"
-    msg = (
-        f"The clustering setting {name} is {value!r}; it must be a whole number of at least "
-        f"{low}{upper}."
-    )
-    raise LakehouseError(msg)

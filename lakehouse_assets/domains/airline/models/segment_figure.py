@@ -18,7 +18,6 @@ from lakehouse_assets.domains.airline.models.personas import (
     PREMIUM,
     UNCATEGORIZED,
 )
-from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,20 +33,6 @@ PERSONA_COLOURS: Final[dict[str, str]] = {
 }
 """One colour per segment name, the same in every panel and, by intent, in every report."""
 
-PROFILE_COLUMNS: Final[tuple[str, ...]] = (
-    "segment",
-    "segment_name",
-    "customer_count",
-    "avg_flights",
-    "avg_points",
-    "avg_spent",
-    "avg_days_since_flight",
-    "avg_recency",
-    "avg_frequency",
-    "avg_monetary",
-)
-"""The columns of a profile row that the figure reads."""
-
 _BAR_PANELS: Final = (
     ("customer_count", "Members", "members", "{:,.0f}"),
     ("avg_flights", "Average flights", "flights per member", "{:,.1f}"),
@@ -61,7 +46,6 @@ _SCORES: Final = (
     ("avg_monetary", "Monetary", "^", "#e76f51"),
 )
 _INK: Final = "#333333"
-_OTHER_COLOUR: Final = "#777777"
 # Leaves room for the value to the right of the longest bar.
 _VALUE_ROOM: Final = 1.22
 
@@ -70,21 +54,18 @@ def segment_figure(profile: Sequence[Mapping[str, object]]) -> Figure:
     """Draw the specification's six panels: count, flights, points, spend, RFM, days since flight.
 
     Args:
-        profile: One mapping per segment with at least the `PROFILE_COLUMNS`. A value may be None
-            or NaN (segments without scores): its bar or point is left out. Rows are drawn in
-            order of segment number, those without a number last.
+        profile: One row per segment of `gold_segment_summary`. A value may be None (segments
+            without scores): its bar or point is left out. Rows are drawn in order of segment
+            number, those without a number last.
 
     Returns:
         A figure outside of any global state; save it with `figure.savefig(path)`.
-
-    Raises:
-        LakehouseError: If there is no row or a row lacks a column.
     """
     from matplotlib.figure import Figure
 
-    rows = _ordered(profile)
+    rows = sorted(profile, key=lambda row: float(str(row["segment"] or math.inf)))
     labels = [_label(row) for row in rows]
-    colours = [PERSONA_COLOURS.get(str(row["segment_name"]), _OTHER_COLOUR) for row in rows]
+    colours = [PERSONA_COLOURS[str(row["segment_name"])] for row in rows]
     figure = Figure(figsize=(16, 4.2 + 0.75 * len(rows)), dpi=90, facecolor="white")
     grid = figure.subplots(2, 3)
     figure.subplots_adjust(left=0.09, right=0.985, top=0.88, bottom=0.09, wspace=0.42, hspace=0.42)
@@ -155,26 +136,12 @@ def _frame(axes: Axes, title: str, unit: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _ordered(profile: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-    """Sort rows by segment number, those without one last; refuse incomplete rows."""
-    if not profile:
-        msg = "The segment profile is empty; run the segmentation before drawing it."
-        raise LakehouseError(msg)
-    for row in profile:
-        missing = [column for column in PROFILE_COLUMNS if column not in row]
-        if missing:
-            msg = f"A segment profile row lacks {', '.join(missing)}; add them to the profile."
-            raise LakehouseError(msg)
-    return sorted(profile, key=lambda row: _number(row, "segment", missing=math.inf))
-
-
 def _label(row: Mapping[str, object]) -> str:
     """Return the segment's name on two lines."""
     return str(row["segment_name"]).replace(" ", "\n", 1)
 
 
-def _number(row: Mapping[str, object], column: str, missing: float = math.nan) -> float:
-    """Return a value of the row as a float; `missing` for None and NaN."""
+def _number(row: Mapping[str, object], column: str) -> float:
+    """Return a value of the row as a float; NaN for None."""
     value = row[column]
-    number = math.nan if value is None else float(str(value))
-    return missing if math.isnan(number) else number
+    return math.nan if value is None else float(str(value))

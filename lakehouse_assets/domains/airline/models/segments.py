@@ -11,7 +11,6 @@ from lakehouse_assets.domains.airline.models.kmeans import (
     PIPELINE_TYPES,
     ClusteringConfig,
     ClusteringResult,
-    SweepPoint,
     fit_clusters,
     nearest,
     ranked,
@@ -68,7 +67,7 @@ def fit_segments(rows: pa.Table, config: ClusteringConfig) -> Fitted:
         model=result.pipeline,
         run_name=f"KMeans_{config.k}_Clusters",
         metrics={
-            **_quality(result.quality),
+            **result.quality.metrics,
             **{f"size_cluster_{number}": float(n) for number, n in enumerate(result.sizes)},
         },
         params={
@@ -81,7 +80,7 @@ def fit_segments(rows: pa.Table, config: ClusteringConfig) -> Fitted:
             Variant(
                 f"KMeans_{point.k}_Clusters_sweep",
                 {"n_clusters": point.k, "n_init": point.n_init},
-                _quality(point),
+                point.metrics,
             )
             for point in result.sweep
         ],
@@ -125,13 +124,6 @@ def describe_segments(engine: Engine, segments: DataFrame) -> Evidence:
     return Evidence(sizes, {"segment_analysis": segment_figure(profile)})
 
 
-def _quality(point: SweepPoint) -> dict[str, float]:
-    return {
-        name: getattr(point, name)
-        for name in ("inertia", "silhouette_squared_euclidean", "silhouette_euclidean")
-    }
-
-
 def _centres(result: ClusteringResult) -> list[dict[str, object]]:
     """Return the centres in readable form, one entry per cluster in the order of the ids."""
     tables = {"centre": result.centres, "centre_standardised": result.centres_standardised}
@@ -140,7 +132,7 @@ def _centres(result: ClusteringResult) -> list[dict[str, object]]:
             "cluster": cluster,
             "size": size,
             **{
-                name: dict(zip(result.feature_names, centres[cluster].tolist(), strict=True))
+                name: dict(zip(SEGMENT_FEATURES, centres[cluster].tolist(), strict=True))
                 for name, centres in tables.items()
             },
         }
