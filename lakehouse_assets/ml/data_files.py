@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from lakehouse_assets.ingest.csv_records import CsvReader
 from lakehouse_assets.ingest.files import Content, opened
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.ingest.records import Malformed, Record, listed
+from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +63,47 @@ def read_csv(path: Path, required: Collection[str], nothing: Collection[str]) ->
         empty = pc.is_in(pc.utf8_lower(values), value_set=blanks)
         text.setdefault(name, pc.if_else(empty, None, values))
     return pa.table(text)
+
+
+def unusable(path: Path, place: int, name: str, value: str | None, remedy: str) -> LakehouseError:
+    """Return the error for a value of a record."""
+    given = "empty" if value is None else repr(value)
+    return LakehouseError(f"{path}, record {place + 1}: {name} is {given}; {remedy}.")
+
+
+def numbers_of(
+    path: Path,
+    text: pa.Table,
+    name: str,
+    allowed: Callable[[float], bool],
+    remedy: str,
+    *,
+    blanks: bool = False,
+) -> FloatArray:
+    """Return a column as numbers; NaN where it is empty, if it may be.
+
+    Args:
+        path: The file.
+        text: Its table.
+        name: The column.
+        allowed: Returns whether a finite number is allowed.
+        remedy: What to do about another value.
+        blanks: Whether a value may be missing.
+
+    Raises:
+        LakehouseError: a value is something else.
+    """
+    import numpy as np
+
+    found = np.full(text.num_rows, np.nan)
+    for place, value in enumerate(text[name].to_pylist()):
+        if value is None and blanks:
+            continue
+        with suppress(ValueError):
+            found[place] = float(value or "nan")
+        if not (np.isfinite(found[place]) and allowed(float(found[place]))):
+            raise unusable(path, place, name, value, remedy)
+    return found
 
 
 def _header(path: Path, line: str, required: Collection[str]) -> list[str]:

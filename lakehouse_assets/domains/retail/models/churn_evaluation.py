@@ -53,7 +53,7 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
     import pyarrow as pa
     from pyarrow import compute as pc
 
-    from lakehouse_assets.ml.data_files import read_csv
+    from lakehouse_assets.ml.data_files import read_csv, unusable
     from lakehouse_assets.ml.leaks import repeated
 
     needed = [SOURCES[name] for name in (*FEATURES, LABEL)]
@@ -63,10 +63,7 @@ def read_customers(path: Path) -> tuple[pa.Table, Labels, int]:
     label = _text(text[SOURCES[LABEL]])
     for place, value in enumerate(label.to_pylist()):
         if value not in (*YES_NO, None):
-            raise LakehouseError(
-                f"{path}, record {place + 1}: {SOURCES[LABEL]} is {value!r}; write Yes or No, or "
-                "leave it empty."
-            )
+            raise unusable(path, place, SOURCES[LABEL], value, "write Yes or No, or leave it empty")
     known = pc.and_(label.is_valid(), columns["total_amount"].is_valid())
     rows = pa.table(columns).filter(known)
     labels = pc.equal(label.filter(known), YES_NO[0]).to_numpy().astype("int64")
@@ -96,27 +93,14 @@ def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _number(path: Path, text: pa.Table, name: str) -> pa.ChunkedArray:
-    """Read a column of numbers that are not negative.
-
-    Raises:
-        LakehouseError: a value is something else.
-    """
-    import math
-
+    """Read a column of numbers that are not negative."""
     import pyarrow as pa
 
-    numbers: list[float | None] = []
-    for place, value in enumerate(text[name].to_pylist()):
-        try:
-            numbers.append(None if value is None else float(value))
-        except ValueError:
-            numbers.append(math.nan)
-        if numbers[-1] is not None and not 0.0 <= numbers[-1] <= _MOST:
-            raise LakehouseError(
-                f"{path}, record {place + 1}: {name} is {value!r}; write a number from 0 to "
-                f"{_MOST:.0e}, with a point for decimals, or leave it empty."
-            )
-    return pa.chunked_array([pa.array(numbers, pa.float64())])
+    from lakehouse_assets.ml.data_files import numbers_of
+
+    remedy = f"write a number from 0 to {_MOST:.0e}, with a point for decimals, or leave it empty"
+    found = numbers_of(path, text, name, lambda number: 0 <= number <= _MOST, remedy, blanks=True)
+    return pa.chunked_array([pa.array(found, from_pandas=True)])
 
 
 def evaluate_churn(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

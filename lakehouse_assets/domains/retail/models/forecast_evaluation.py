@@ -26,7 +26,6 @@ from lakehouse_assets.domains.retail.models.forecast_backtest import (
 )
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.evaluation import Argument, Evaluation, Progress
-from lakehouse_assets.ml.sampling import FloatArray
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,9 +47,8 @@ def read_sales(folder: Path) -> Panel:
             rows of a store, brand and week, or too few weeks.
     """
     import numpy as np
-    import pyarrow.compute as pc
 
-    from lakehouse_assets.ml.data_files import read_csv
+    from lakehouse_assets.ml.data_files import numbers_of, read_csv, unusable
 
     folder = folder.expanduser().resolve()
     path = next((p for p in (folder / _FILE, folder / f"{_FILE}.gz") if p.is_file()), None)
@@ -59,19 +57,19 @@ def read_sales(folder: Path) -> Panel:
             f"{folder} has no file {_FILE} or {_FILE}.gz; give the folder that has it."
         )
     text = read_csv(path, _COLUMNS, ())
-    store, brand = text["store"], text["brand"]
-    for name, column in (("store", store), ("brand", brand)):
-        if column.null_count:
-            raise _unusable(path, text, pc.is_null(column).to_numpy(), name, "write its number")
-    week = _numbers(path, text, "week", lambda w: (w == np.floor(w)) & (w >= 0) & (w < 1e6))
+    for name in ("store", "brand"):
+        if text[name].null_count:
+            raise unusable(path, text[name].to_pylist().index(None), name, None, "write its number")
+    numbers = {name: numbers_of(path, text, name, *rule) for name, rule in _ALLOWED.items()}
+    week = numbers["week"]
     columns = {
-        "store": _by_number(store),
-        "brand": _by_number(brand),
+        "store": _by_number(text["store"]),
+        "brand": _by_number(text["brand"]),
         "week": week,
-        "units": _numbers(path, text, "units", lambda units: units > 0),
-        "price": _numbers(path, text, "price_per_oz", lambda price: price > 0),
-        "deal": _numbers(path, text, "deal", lambda deal: (deal == 0) | (deal == 1)),
-        "feature": _numbers(path, text, "feat", lambda share: (share >= 0) & (share <= 1)),
+        "units": numbers["units"],
+        "price": numbers["price_per_oz"],
+        "deal": numbers["deal"],
+        "feature": numbers["feat"],
     }
     weeks = int(week.max() - week.min()) + 1 if len(week) else 0
     if weeks < FEWEST_WEEKS:
@@ -98,38 +96,17 @@ def _by_number(column: pa.ChunkedArray) -> Any:
         return values
 
 
-def _numbers(
-    path: Path, text: pa.Table, name: str, allowed: Callable[[FloatArray], Any]
-) -> FloatArray:
-    """Return a column as numbers, all of which are allowed."""
-    import numpy as np
-
-    def number(value: str | None) -> float:
-        try:
-            return float(value or "nan")
-        except ValueError:
-            return float("nan")
-
-    values = np.array([number(value) for value in text[name].to_pylist()], np.float64)
-    wrong = ~(np.isfinite(values) & allowed(values))
-    if wrong.any():
-        raise _unusable(path, text, wrong, name, _ALLOWED[name])
-    return values
-
-
-_ALLOWED: Final = {
-    "week": "write a whole number",
-    "units": "write the units sold, above 0, and leave out weeks without sales",
-    "price_per_oz": "write a price above 0",
-    "deal": "write 0 or 1",
-    "feat": "write the share of stores that advertised it, from 0 to 1",
-}
-
-
-def _unusable(path: Path, text: pa.Table, wrong: Any, name: str, remedy: str) -> LakehouseError:
-    place = int(wrong.argmax())
-    value = text[name][place].as_py() or "empty"
-    return LakehouseError(f"{path}, record {place + 1}: {name} is {value}; {remedy}.")
+_ALLOWED: Final[dict[str, tuple[Callable[[float], bool], str]]] = {
+    "week": (lambda week: week.is_integer() and 0 <= week < 1e6, "write a whole number"),
+    "units": (
+        lambda units: units > 0, "write the units sold, above 0, and leave out weeks without sales"
+    ),
+    "price_per_oz": (lambda price: price > 0, "write a price above 0"),
+    "deal": (lambda deal: deal in (0, 1), "write 0 or 1"),
+    "feat": (
+        lambda share: 0 <= share <= 1, "write the share of stores that advertised it, from 0 to 1"
+    ),
+}  # fmt: skip
 
 
 def evaluate_forecast(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -376,17 +376,14 @@ def read_tweets(path: Path) -> Tweets:
     """
     import numpy as np
 
-    from lakehouse_assets.ml.data_files import read_csv
+    from lakehouse_assets.ml.data_files import read_csv, unusable
 
     table = read_csv(path, (TEXT, LABEL), ())
     places = {name.lower(): place for place, name in enumerate(CLASSES)}
     labels = []
-    for number, value in enumerate(table[LABEL].to_pylist(), 1):
+    for number, value in enumerate(table[LABEL].to_pylist()):
         if value is None or value.lower() not in places:
-            given = "empty" if value is None else repr(value)
-            raise LakehouseError(
-                f"{path}, record {number}: {LABEL} is {given}; write {', '.join(CLASSES)}."
-            )
+            raise unusable(path, number, LABEL, value, f"write {', '.join(CLASSES)}")
         labels.append(places[value.lower()])
     tweets = Tweets([clean(text or "") for text in table[TEXT].to_pylist()], np.array(labels, int))
     _check_classes(tweets, str(path))
