@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -77,19 +75,15 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Panel:
     return read_sales(written(tmp_path_factory.mktemp("oj"), sales()))
 
 
-def test_json_is_one_object_with_the_metrics(tmp_path: Path) -> None:
+def test_json_is_one_object_with_the_metrics(
+    lakehouse: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     """It forecasts better than every simple method, and its intervals cover what they say."""
     folder = written(tmp_path, sales(), "orange_juice_weekly.csv.gz")
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "lakehouse_assets", "models", "evaluate", "forecast",
-            "--data", str(folder), "--json",
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 1
-    found = json.loads(done.stdout)
+    code, out, said = lakehouse("models", "evaluate", "forecast", "--data", str(folder), "--json")
+    assert code == 0, said
+    assert len(out.splitlines()) == 1
+    found = json.loads(out)
     assert found["mape"] < 25.0
     assert abs(found["bias"]) < 0.2
     assert 0.6 < found["coverage_80"] < 0.95

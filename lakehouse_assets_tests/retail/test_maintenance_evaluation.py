@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -182,16 +181,16 @@ def test_engines_are_held_out_and_cut(tmp_path: Path) -> None:
         evaluated(path, split="rows")
 
 
-def test_a_test_file_is_judged_by_its_last_rows_as_the_command_prints(tmp_path: Path) -> None:
+def test_a_test_file_is_judged_by_its_last_rows_as_the_command_prints(
+    lakehouse: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     rows, left = cut(engines(6, seed=9))
     train = written(tmp_path / "train.txt.gz", engines())
     files = written(tmp_path / "test.txt", rows), written(tmp_path / "rul.txt", left)
-    command = [
-        sys.executable, "-m", "lakehouse_assets", "models", "evaluate", "maintenance", "--json",
-        "--train", str(train), "--test", str(files[0]), "--rul", str(files[1]),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    given = ("--train", str(train), "--test", str(files[0]), "--rul", str(files[1]))
+    code, out, said = lakehouse("models", "evaluate", "maintenance", "--json", *given)
+    assert code == 0, said
+    found = json.loads(out)
     by_engine = [*found["engines"].values()]
     assert [row["left"] for row in by_engine] == left
     late = np.array([row["predicted"] - min(row["left"], 125.0) for row in by_engine])

@@ -6,8 +6,7 @@ import csv
 import gzip
 import io
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,39 +71,36 @@ def evaluate(folder: Path, **files: list[Tweet]) -> dict[str, Any]:
     return SENTIMENT_EVALUATION.run(paths, lambda _: None)
 
 
-def test_json_is_one_object_with_the_metrics(tmp_path: Path) -> None:
-    """Plain and gz files; labels in any case; nothing but the object on stdout."""
+def test_json_is_one_object_with_the_metrics_and_copies_of_judged_tweets_are_not_learnt_from(
+    lakehouse: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Plain and gz files; labels in any case; nothing but the object on stdout.
+
+    A copy with another link, handle or case is a copy; the rest of the file is used.
+    """
     train = [(text, label.upper()) for text, label in tweets(300, 1)]
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "lakehouse_assets", "models", "evaluate", "sentiment",
-            "--train", str(written(tmp_path / "train.csv.gz", train)),
-            "--validation", str(written(tmp_path / "validation.csv", tweets(150, 2))),
-            "--test", str(written(tmp_path / "test.csv", tweets(150, 3))), "--json",
-        ],
-        capture_output=True, text=True, check=False,
+    test = tweets(150, 3)
+    code, out, said = lakehouse(
+        "models", "evaluate", "sentiment", "--json",
+        "--train", str(written(tmp_path / "train.csv.gz", train)),
+        "--validation", str(written(tmp_path / "validation.csv", tweets(150, 2))),
+        "--test", str(written(tmp_path / "test.csv", test)),
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 1
-    found = json.loads(done.stdout)
+    assert code == 0, said
+    assert len(out.splitlines()) == 1
+    found = json.loads(out)
     assert found["macro_recall"] > 0.95
     assert found["macro_f1"] > 0.95
     assert 0.0 <= found["ece"] <= 0.2
     assert found["models"].keys() == {"refitted", "xgboost", "vader"}
     assert found["models"]["refitted"]["macro_recall"] == found["macro_recall"]
     assert found["macro_recall"] >= found["models"]["vader"]["macro_recall"] > 0.5
-
-
-def test_copies_of_judged_tweets_are_not_learnt_from(tmp_path: Path) -> None:
-    """A copy with another link, handle or case is a copy; the rest of the file is used."""
-    test = tweets(150, 3)
+    assert found["copies_left_out"] == {"train": 0, "validation": 0}
     copies = [(f"@user {text.upper()}! https://t.co/{n}", label)
               for n, (text, label) in enumerate(test[:40])]  # fmt: skip
-    alone = evaluate(tmp_path)
     beside = evaluate(tmp_path, train=tweets(300, 1) + copies, test=test)
-    assert alone["copies_left_out"] == {"train": 0, "validation": 0}
     assert beside["copies_left_out"] == {"train": 40, "validation": 0}
-    assert beside["models"] == alone["models"]
+    assert beside["models"] == found["models"]
     with pytest.raises(LakehouseError, match=r"train.csv, without copies .* 0 Negative, 0 Neutral"):
         evaluate(tmp_path, train=test, test=test)
 
