@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from mlflow.entities.model_registry import ModelVersion
 
+    from lakehouse_assets.ml.lifecycle import Fitting
     from lakehouse_assets.ml.model_registry import TrackedModel
     from lakehouse_assets.ml.spec import Agreement, Fitted, Gate, ModelSpec
     from lakehouse_assets.ml.tracking import MlflowTracking
@@ -54,32 +55,16 @@ class Compared:
     changed_rows: int = 0
 
 
-def decide(
-    spec: ModelSpec,
-    tracking: MlflowTracking,
-    fitted: Fitted,
-    version: TrackedModel,
-    partition: str,
-    rows: pa.Table,
-    data_versions: Mapping[str, int],
-    run_id: str,
-    asked: str = "",
-) -> tuple[Decision, int]:
+def decide(fitting: Fitting, fitted: Fitted, version: TrackedModel) -> tuple[Decision, int]:
     """Decide whether a fit becomes the champion: once, and again for each alarm that asks for it.
 
     A champion of a later partition is kept: a re-run of January replaces January's champion but
     never March's. Partitions are compared as text, which orders ISO dates and months correctly.
 
     Args:
-        spec: The model's declaration.
-        tracking: The MLflow store.
+        fitting: What was fitted.
         fitted: The fit, or its model and metrics from the registry.
         version: Its version.
-        partition: Its partition.
-        rows: The rows that it was fitted on.
-        data_versions: Delta versions that it was fitted on, by table.
-        run_id: Id of the Dagster run.
-        asked: Why the run was asked for, such as an alarm.
 
     Returns:
         The decision, and the version that scores the partition's rows: the champion, or the fit
@@ -88,6 +73,8 @@ def decide(
     Raises:
         LakehouseError: the champion has no partition or is refused, or MLflow fails.
     """
+    spec, tracking, partition = fitting.spec, fitting.tracking, fitting.partition
+    rows, asked = fitting.sample.rows, fitting.asked
     number = version.model_version
     versions = {int(found.version): found for found in versions_of(tracking, spec.name)}
     past = decisions_of([*versions.values()])
@@ -142,7 +129,7 @@ def decide(
         metric=spec.comparison.metric if spec.comparison and compared.difference else None,
         difference=compared.difference, rows=compared.rows,
         out_of_fold_rows=compared.out_of_fold_rows, changed_rows=compared.changed_rows,
-        guards=tuple(guards), data_versions=dict(data_versions), run_id=run_id,
+        guards=tuple(guards), data_versions=dict(fitting.versions), run_id=fitting.run_id,
     )  # fmt: skip
     return record(tracking, decision), decision.scoring
 

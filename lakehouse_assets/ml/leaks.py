@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lakehouse_assets.ml.sampling import FloatArray
+from lakehouse_assets.ml.sampling import FloatArray, some_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,8 +106,8 @@ def neighbour_excess(split: HeldOut, probabilities: FloatArray, identical: bool 
     import numpy as np
     from sklearn.neighbors import NearestNeighbors
 
-    held = _sample(len(split.labels), _MOST_HELD_OUT)
-    seen = _sample(len(split.trained_labels), _MOST_TRAINED)
+    held = some_rows(len(split.labels), _MOST_HELD_OUT)
+    seen = some_rows(len(split.trained_labels), _MOST_TRAINED)
     points = _points(split.trained.take(seen), split.rows.take(held))
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(points[: len(seen)])
     distance, nearest = search.kneighbors(points[len(seen) :])
@@ -198,15 +198,6 @@ def repeated(keys: Sequence[object]) -> Collection[object]:
     from collections import Counter
 
     return [key for key, count in Counter(keys).items() if key is not None and count > 1]
-
-
-def _sample(count: int, most: int) -> npt.NDArray[np.int64]:
-    """Return ascending row numbers: all, or a seeded sample."""
-    import numpy as np
-
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))
 
 
 def _numbers(column: pa.ChunkedArray) -> FloatArray | None:

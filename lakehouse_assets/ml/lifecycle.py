@@ -265,11 +265,7 @@ def fit_and_decide(fitting: Fitting) -> tuple[Fitted, TrackedModel, Decision, in
     else:
         model = load_version(tracking, spec, version.model_version)
         fitted = Fitted(model, "", tracking.metrics(version.run_id))
-    decision, scored_by = decide(
-        spec, tracking, fitted, version, fitting.partition, fitting.sample.rows, fitting.versions,
-        fitting.run_id, fitting.asked,
-    )  # fmt: skip
-    return fitted, version, decision, scored_by
+    return fitted, version, *decide(fitting, fitted, version)
 
 
 def train(
@@ -447,24 +443,21 @@ def _fit(fitting: Fitting) -> tuple[Fitted, TrackedModel]:
     from lakehouse_assets.ml.search import tracked_search
     from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG
 
-    spec, tracking, title, sample = fitting.spec, fitting.tracking, fitting.title, fitting.sample
-    identity = fitting.identity
+    tracking, title = fitting.tracking, fitting.title
     tags = {
         **({DAGSTER_RUN_TAG: fitting.run_id} if fitting.run_id else {}),
         **{f"{DELTA_VERSION_TAG}{n}": str(number) for n, number in fitting.versions.items()},
         **{f"{LIBRARY_TAG}{n}": installed for n, installed in fitting.libraries.items()},
-        **identity,
+        **fitting.identity,
     }
     with ExitStack() as stack:
         begun: list[str] = []
 
         def search(trials: Any, measure: Any) -> Any:
             begun.append(stack.enter_context(tracking.run(title, tags)))
-            return tracked_search(
-                trials, measure, tracking, begun[0], tags, identity, sample.rows.num_rows, title
-            )
+            return tracked_search(trials, measure, fitting, begun[0], tags)
 
-        fitted = fit_sample(spec, fitting.settings, sample, search)
+        fitted = fit_sample(fitting.spec, fitting.settings, fitting.sample, search)
         if not begun:
             begun.append(stack.enter_context(tracking.run(f"{title} {fitted.run_name}", tags)))
         return fitted, _record(fitting, begun[0], fitted, tags)

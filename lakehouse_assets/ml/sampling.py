@@ -83,6 +83,15 @@ def fetch_sample(
     return Sample(pa.table({key: fetched[key], **inputs}), total)
 
 
+def some_rows(count: int, most: int, seed: int = 0) -> npt.NDArray[np.intp]:
+    """Return ascending row numbers: all, or a seeded sample if there are more than `most`."""
+    import numpy as np
+
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
 def feature_matrix(rows: pa.Table | pa.RecordBatch) -> FloatArray:
     """Return numeric columns of any type as a matrix of doubles (rows by columns); null is NaN."""
     import numpy as np

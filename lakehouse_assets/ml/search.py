@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from lakehouse_assets.ml.tracking import MlflowTracking
+    from lakehouse_assets.ml.lifecycle import Fitting
 
 Params: TypeAlias = Mapping[str, Any]
 Measure: TypeAlias = Callable[[Params], tuple[Mapping[str, float], Any]]
@@ -204,12 +204,9 @@ def _measured(
 def tracked_search(
     trials: Sequence[Params],
     measure: Measure,
-    tracking: MlflowTracking,
+    fitting: Fitting,
     parent_run_id: str,
     tags: Mapping[str, str],
-    identity: Collection[str],
-    rows: int,
-    title: str,
 ) -> list[Trial]:
     """Search, with a child run for each trial.
 
@@ -219,18 +216,16 @@ def tracked_search(
     Args:
         trials: As for `search`.
         measure: As for `search`.
-        tracking: The MLflow store.
+        fitting: What is fitted.
         parent_run_id: The run of the fit.
         tags: Tags of the child runs.
-        identity: Names of the tags that say on what and with what settings trials were measured.
-        rows: Number of rows that trials are measured on.
-        title: Name of the fit's run, with which the names of the trials begin.
 
     Raises:
         LakehouseError: MLflow fails.
     """
+    tracking = fitting.tracking
     client, known = tracking.client(), {}
-    same = " and ".join(f"tags.`{name}` = '{tags[name]}'" for name in sorted(identity))
+    same = " and ".join(f"tags.`{name}` = '{tag}'" for name, tag in fitting.identity.items())
     with tracking.plain_errors():
         ended = client.search_runs(
             [tracking.experiment_id()], f"attributes.status = 'FINISHED' and {same}",
@@ -250,9 +245,10 @@ def tracked_search(
         _LOG.info("trial %d of %d: %s: %s", done, len(trials), name_of(trial.params), shown)
         label = " ".join(str(value) for value in trial.params.values())
         named = {**tags, TRIAL_TAG: name_of(trial.params)}
-        with tracking.run(f"{title} {label}", named, parent_run_id) as run_id:
+        with tracking.run(f"{fitting.title} {label}", named, parent_run_id) as run_id:
             tracking.log_batch(run_id, trial.params, trial.metrics)
 
+    rows = fitting.sample.rows.num_rows
     return search(trials, measure, known, record, processes_for(rows))
 
 

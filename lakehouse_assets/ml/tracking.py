@@ -24,9 +24,10 @@ from urllib.parse import urlsplit
 
 from lakehouse_assets import timeouts
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.artifacts import artifact_address, set_azure_credentials
 from lakehouse_assets.ml.mlflow_address import check_uri, redact_uri, sqlite_path, without_secrets
+from lakehouse_assets.storage.access import Access, mlflow_uri
 from lakehouse_assets.storage.identity import DEFAULT, Identity
+from lakehouse_assets.storage.location import CloudLocation, LocationError, parse_location
 from lakehouse_assets.storage.transient import is_transient, is_unanswered
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class MlflowTracking:
             self.bring_home()
             _prepare_environment()
             if self.artifact_root is not None:
-                set_azure_credentials(self.artifact_root, self.identity)
+                _set_azure_credentials(self.artifact_root, self.identity)
             from mlflow import MlflowClient
 
             with self.plain_errors():
@@ -345,7 +346,7 @@ class MlflowTracking:
             root = str(path.parent / "artifacts")
         if root is None:
             return None
-        return f"{artifact_address(root).rstrip('/')}/{self.experiment}"
+        return f"{_artifact_address(root).rstrip('/')}/{self.experiment}"
 
     def _terminate_after(self, run_id: str, status: str, error: BaseException) -> None:
         """End a failed run; an error while doing so must not hide the original one.
@@ -402,6 +403,30 @@ def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> No
                 (here, len(found[0]) + 1, found[0], len(found[0]) + 1, f"{found[0]}/"),
             )
     _LOG.warning("MLflow kept artefacts in %s; they are looked for in %s now.", found[0], here)
+
+
+def _location(root: str) -> Path | CloudLocation | None:
+    """Return a root as a folder, or in ADLS or OneLake; None if it is neither."""
+    try:
+        return parse_location(root)
+    except LocationError:
+        return None
+
+
+def _artifact_address(root: str) -> str:
+    """Return MLflow's address for a root; anything but a folder, ADLS or OneLake is unchanged."""
+    location = _location(root)
+    if location is None:
+        return root
+    return location.as_uri() if isinstance(location, Path) else mlflow_uri(location)
+
+
+def _set_azure_credentials(root: str, identity: Identity) -> None:
+    """Set the credentials of MLflow's Azure clients in this process, if the root is in a store."""
+    location = _location(root)
+    if isinstance(location, CloudLocation):
+        # MLflow creates these clients itself, and they read only the environment.
+        os.environ.update(Access(location, identity).mlflow())
 
 
 def _prepare_environment() -> None:

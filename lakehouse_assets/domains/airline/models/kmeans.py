@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.sampling import FloatArray
+from lakehouse_assets.ml.sampling import FloatArray, some_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +168,7 @@ def fit_clusters(
     with threadpool_limits(limits=1):
         scaler = StandardScaler()
         scaled: FloatArray = scaler.fit_transform(features)
-        sample = _sample_rows(len(scaled), config.seed)
+        sample = some_rows(len(scaled), SILHOUETTE_SAMPLE_ROWS, config.seed)
         fits: dict[int, KMeans] = {}
         points: dict[int, SweepPoint] = {}
         for k in feasible:
@@ -312,16 +312,6 @@ def _fit(rows: FloatArray, k: int, n_init: int, config: ClusteringConfig) -> KMe
     return KMeans(
         n_clusters=k, random_state=config.seed, n_init=n_init, max_iter=config.max_iter
     ).fit(rows)
-
-
-def _sample_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
-    """Return ascending row numbers for the Euclidean silhouette: all, or a seeded sample."""
-    import numpy as np
-
-    if count <= SILHOUETTE_SAMPLE_ROWS:
-        return np.arange(count)
-    chosen = np.random.default_rng(seed).choice(count, SILHOUETTE_SAMPLE_ROWS, replace=False)
-    return np.sort(chosen)
 
 
 def _check_features(features: FloatArray, names: Sequence[str], config: ClusteringConfig) -> int:
