@@ -98,7 +98,7 @@ def found_in(people: People, seed: int) -> list[str]:
     return findings(split, predicted, "logistic", "logistic")
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_honest_splits_have_no_findings(people: People, seed: int) -> None:
     assert found_in(people, seed) == []
 
@@ -128,10 +128,9 @@ def edited(people: People, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     ("resample", "said"),
     [(oversampled, "with identical rows"), (edited, "with nearly identical rows")],
 )
-@pytest.mark.parametrize("seed", range(2))
-def test_resampling_before_the_split_is_found(people: People, resample, said, seed: int) -> None:
-    changed = people.take(resample(people, np.random.default_rng(seed)))
-    found = found_in(changed, seed)
+def test_resampling_before_the_split_is_found(people: People, resample, said) -> None:
+    changed = people.take(resample(people, np.random.default_rng(0)))
+    found = found_in(changed, 0)
     assert said in found[0]
     if resample is oversampled:
         # The forest remembers the copies.

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,14 +40,6 @@ ROWS = np.random.default_rng(11).normal(size=(40, 2))
 @pytest.fixture(scope="module")
 def model() -> LinearRegression:
     return LinearRegression().fit(ROWS, ROWS.sum(axis=1))
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory) -> Path:
-    """A store with tables only: making them takes a second, copying them does not."""
-    path = tmp_path_factory.mktemp("template") / "deep" / "down" / "mlflow.db"
-    MlflowTracking(tracking_uri=f"sqlite:///{path}").client()
-    return path
 
 
 @pytest.fixture
@@ -151,21 +142,6 @@ def test_a_model_that_cannot_be_saved_leaves_no_version_and_no_running_run(
     assert not _log(tracking, model).reused
 
 
-def test_an_interrupt_signal_leaves_the_run_killed(tracking):
-    def interrupted() -> None:
-        with tracking.run("long", {}):
-            signal.raise_signal(signal.SIGINT)
-
-    # A shell starts background jobs with the signal ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            interrupted()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert [run.info.status for run in _runs(tracking)] == ["KILLED"]
-
-
 def test_a_store_that_breaks_while_failing_does_not_hide_the_first_error(tracking, tmp_path):
     def breaking() -> None:
         with tracking.run("x", {}):
@@ -175,10 +151,6 @@ def test_a_store_that_breaks_while_failing_does_not_hide_the_first_error(trackin
     with pytest.raises(ValueError, match="first") as caught:
         breaking()
     assert "could not be ended as FAILED" in caught.value.__notes__[0]
-
-
-def test_a_new_store_makes_its_folder(empty_store):
-    assert empty_store.exists()
 
 
 @pytest.mark.parametrize(

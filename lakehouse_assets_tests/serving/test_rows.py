@@ -122,14 +122,14 @@ def test_what_is_no_request_is_refused_and_nothing_else_happens() -> None:
     text = json.dumps({"dataframe_split": SPLIT, "params": {}}).encode()
     pieces = [b"[", b"]", b"{", b"}", b'"', b",", b"null", b"1e9", b"\\u0000", b"\xc3", b"true"]
     read = 0
-    for _ in range(5_000):
+    for _ in range(2_000):
         changed = bytearray(text)
         for _ in range(draw.randint(1, 3)):
             place = draw.randrange(len(changed))
             changed[place : place + draw.randint(0, 4)] = draw.choice(pieces)
         with suppress(BadRequestError):
             read += INPUTS.read(bytes(changed)).num_rows > 0
-    assert 0 < read < 5_000
+    assert 0 < read < 2_000
 
 
 def test_scores_are_written_so_that_they_are_read_back_to_the_last_bit() -> None:
