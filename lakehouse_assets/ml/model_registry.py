@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.ml.decisions import CHAMPION
+from lakehouse_assets.ml.decisions import CHAMPION, aliases_of
 from lakehouse_assets.ml.model_files import (
     MODEL_FILES,
     MOST_BYTES,
@@ -23,7 +23,7 @@ from lakehouse_assets.ml.model_files import (
     load_model,
     save_model,
 )
-from lakehouse_assets.ml.tracking import MlflowTracking
+from lakehouse_assets.ml.tracking import MlflowTracking, unless_it_exists
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -115,7 +115,6 @@ def register(
         return existing
     client = tracking.client()
     from mlflow.entities import LoggedModelOutput
-    from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
     with tracking.plain_errors(), tempfile.TemporaryDirectory() as scratch:
@@ -135,11 +134,8 @@ def register(
         client.log_model_artifacts(logged.model_id, str(folder))
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        try:
+        with unless_it_exists():
             client.create_registered_model(spec.name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         # The source is the folder, not `models:/<model id>`, which the SQL registry would look up
         # at MLflow's global address.
         created = client.create_model_version(
@@ -159,9 +155,7 @@ def load_version(tracking: MlflowTracking, spec: ModelSpec, version: int) -> Any
         LakehouseError: Its files are not those that were registered or not in our format, or MLflow
             fails.
     """
-    with tracking.plain_errors():
-        found = tracking.client().get_model_version(spec.name, str(version))
-    with _fetched(tracking, found) as (folder, digest, what):
+    with _fetched(tracking, _version(tracking, spec.name, version)) as (folder, digest, what):
         return load_model(folder, digest, spec.types, what)
 
 
@@ -180,17 +174,13 @@ def export_champion(tracking: MlflowTracking, spec: ModelSpec, folder: Path) -> 
 
 def champion_of(tracking: MlflowTracking, name: str) -> ModelVersion | None:
     """Return the champion's version; None if the model or its alias does not exist."""
-    client = tracking.client()
-    from mlflow.exceptions import MlflowException
+    number = aliases_of(tracking, name).get(CHAMPION)
+    return None if number is None else _version(tracking, name, number)
 
+
+def _version(tracking: MlflowTracking, name: str, number: int) -> ModelVersion:
     with tracking.plain_errors():
-        try:
-            return client.get_model_version_by_alias(name, CHAMPION)
-        except MlflowException as error:
-            # Some stores report a missing alias as an invalid parameter.
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise
+        return tracking.client().get_model_version(name, str(number))
 
 
 def required_champion(tracking: MlflowTracking, name: str) -> ModelVersion:

@@ -173,17 +173,11 @@ class MlflowTracking:
         """
         if self._opened.experiment_id is None:
             client = self.client()
-            from mlflow.exceptions import MlflowException
-
             with self.plain_errors():
                 found = client.get_experiment_by_name(self.experiment)
                 if found is None:
-                    try:
+                    with unless_it_exists():
                         client.create_experiment(self.experiment, self._artifact_location())
-                    except MlflowException as error:
-                        # Another process may have created it in between.
-                        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                            raise
                     found = client.get_experiment_by_name(self.experiment)
             if found is None or found.lifecycle_stage != "active":
                 msg = (
@@ -381,6 +375,18 @@ class MlflowTracking:
             # If the address has credentials, the original error may show them in the traceback.
             cause = error if self.redacted_uri == self.tracking_uri else None
             raise LakehouseError(msg, transient=is_transient(error)) from cause
+
+
+@contextmanager
+def unless_it_exists() -> Iterator[None]:
+    """Create something in MLflow that another process may have created."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _move_artifacts(store: sqlite3.Connection, experiment: str, here: str) -> None:

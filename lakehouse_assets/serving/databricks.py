@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.errors import LakehouseError, one_line
+from lakehouse_assets.ml.tracking import unless_it_exists
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -39,11 +40,8 @@ def register_exported(folder: Path, name: str, registry: str = UNITY_CATALOG) ->
 
     client = MlflowClient(tracking_uri=registry.removesuffix("-uc"), registry_uri=registry)
     try:
-        try:
+        with unless_it_exists():
             client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         return str(client.create_model_version(name, str(folder)).version)
     except (MlflowException, OSError) as error:
         raise LakehouseError(
