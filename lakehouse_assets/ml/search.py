@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
-
     from matplotlib.figure import Figure
 
     from lakehouse_assets.ml.lifecycle import Fitting
 
 Params: TypeAlias = Mapping[str, Any]
-Measure: TypeAlias = Callable[[Params], tuple[Mapping[str, float], Any]]
+Measured: TypeAlias = tuple[Mapping[str, float], Any]
+Measure: TypeAlias = Callable[[Params], Measured]
 """Returns a trial's metrics, and whatever else is needed of it."""
 
 TRIAL_TAG: Final = "trial"
@@ -47,7 +46,7 @@ class Trial:
     Attributes:
         params: Its parameters: numbers and texts.
         metrics: How good it is.
-        result: Further results; None if the trial was measured in another process.
+        result: Further results; None if the trial was measured by an earlier run.
     """
 
     params: Params
@@ -76,7 +75,7 @@ def search(
             several processes.
         known: Metrics of trials that need not be measured again, by `name_of`.
         done: Called for each measured trial as it ends.
-        processes: Number of processes that measure trials; one of them is this one.
+        processes: Number of processes that measure trials; with 1 it is this one.
 
     Returns:
         The trials in the given order.
@@ -89,8 +88,8 @@ def search(
     known = known or {}
     left = [place for place, params in enumerate(trials) if name_of(params) not in known]
     found = {}
-    with threadpool_limits(limits=1), _helpers(measure, min(processes, len(left)) - 1) as helpers:
-        for place, measured in _measured(trials, left, measure, helpers):
+    with threadpool_limits(limits=1):
+        for place, measured in _measured(trials, left, measure, processes):
             found[place] = Trial(trials[place], *measured)
             done(found[place])
     return [
@@ -107,98 +106,57 @@ def processes_for(rows: int) -> int:
     return len(os.sched_getaffinity(0)) if rows >= FEWEST_ROWS_OF_PROCESSES else 1
 
 
-@contextmanager
-def _helpers(measure: Measure, count: int) -> Iterator[list[Connection]]:
-    """Start processes that measure trials; they end with the block, or with this process.
-
-    Processes instead of threads: scikit-learn changes the process's filters of warnings while it
-    works, and threads that do so at once put them back wrongly.
-    """
-    import multiprocessing
-
-    # Spawned, because a fork copies locks that other threads hold.
+def _measured(
+    trials: Sequence[Params], left: Sequence[int], measure: Measure, processes: int
+) -> Iterator[tuple[int, Measured]]:
+    """Yield the places of trials, and what was measured, as they end."""
+    # A process of Dagster's or a user's may not be allowed to start processes of its own.
+    if min(processes, len(left)) < 2 or multiprocessing.current_process().daemon:
+        yield from ((place, measure(trials[place])) for place in left)
+        return
+    others = {*multiprocessing.active_children()}
+    # Processes instead of threads: scikit-learn changes the process's filters of warnings while it
+    # works, and threads that do so at once put them back wrongly. Spawned, because a fork copies
+    # locks that other threads hold.
     context = multiprocessing.get_context("spawn")
-    started: list[SpawnProcess] = []
-    ours: list[Connection] = []
-    try:
-        # A process of Dagster's or a user's may not be allowed to start processes of its own.
-        for _ in range(0 if multiprocessing.current_process().daemon else count):
-            mine, theirs = context.Pipe()
-            ours.append(mine)
-            process = context.Process(target=_help, args=(theirs, measure), daemon=True)
-            process.start()
-            started.append(process)
-            theirs.close()
-        yield ours
-    finally:
-        for process in started:
-            process.kill()
-        for connection in ours:
-            connection.close()
-        for process in started:
-            process.join()
+    with ProcessPoolExecutor(processes, context, _begin, (measure,)) as pool:
+        try:
+            places = {pool.submit(_measure, trials[place]): place for place in left}
+            for ended in as_completed(places):
+                yield places[ended], ended.result()
+        except BaseException as error:
+            # Nothing that is still measured is worth waiting for.
+            for process in {*multiprocessing.active_children()} - others:
+                process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise LakehouseError(
+                    "A process that measured trials was killed, perhaps because memory ran out; "
+                    "run again: trials that ended are not measured again."
+                ) from None
+            raise
 
 
-def _help(trials: Connection, measure: Measure) -> None:
-    """Measure the trials that arrive, until the process that sends them ends this one."""
-    from multiprocessing import parent_process
+_begun: list[Measure] = []
 
+
+def _begin(measure: Measure) -> None:
+    """Prepare a process that measures trials, and end it with the one that started it."""
     from threadpoolctl import threadpool_limits
 
-    parent = parent_process()
-    if parent is None:
-        return
-
     def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
 
     # Ctrl-C reaches all processes of a terminal; the first one decides what happens.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    with threadpool_limits(limits=1):
-        while True:
-            params = trials.recv()
-            try:
-                trials.send(measure(params))
-            except Exception as error:  # noqa: BLE001 - raised again where the search was begun
-                trials.send(error)
+    threadpool_limits(limits=1)
+    _begun.append(measure)
 
 
-def _measured(
-    trials: Sequence[Params], left: Sequence[int], measure: Measure, helpers: Sequence[Connection]
-) -> Iterator[tuple[int, tuple[Mapping[str, float], Any]]]:
-    """Yield the places of trials, and what was measured, as they end; this process helps too."""
-    from multiprocessing.connection import wait
-
-    waiting = deque(left)
-    busy: dict[Connection, int] = {}
-
-    def give(helper: Connection) -> None:
-        if waiting:
-            busy[helper] = waiting.popleft()
-            helper.send(trials[busy[helper]])
-
-    try:
-        for helper in helpers:
-            give(helper)
-        while waiting or busy:
-            if waiting:
-                place = waiting.popleft()
-                yield place, measure(trials[place])
-            # Of nothing to wait for, `wait` would wait for ever.
-            ready = wait([*busy], timeout=0 if waiting else None) if busy else []
-            for helper in cast("list[Connection]", ready):
-                place, measured = busy.pop(helper), helper.recv()
-                give(helper)
-                if isinstance(measured, Exception):
-                    raise measured
-                yield place, measured
-    except (EOFError, ConnectionError):
-        raise LakehouseError(
-            "A process that measured trials was killed, perhaps because memory ran out; run again: "
-            "trials that ended are not measured again."
-        ) from None
+def _measure(params: Params) -> Measured:
+    return _begun[-1](params)
 
 
 def tracked_search(
