@@ -90,6 +90,9 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
     engine: Engine, tracking: MlflowTracking
 ) -> None:
     table = members()
+    frame = POINTS.prepare(engine.from_arrow(table))
+    before = engine.rows(score_with_champion(POINTS, engine, frame, tracking)[0])
+    assert {(row["expected_points"], row["model_version"]) for row in before} == {(None, None)}
     found = run(engine, tracking, table)
     assert found.version is not None
     assert found.decision is not None
@@ -131,6 +134,17 @@ def test_a_model_is_fitted_tracked_promoted_and_scores_every_row(
     assert predictions(engine, again) == scored
     assert again.decision == found.decision
     assert len(client.search_model_versions("name = 'points'")) == 1
+    # The champion scores rows of its own accord, unless its files were changed.
+    rows, version, count = score_with_champion(POINTS, engine, frame, tracking)
+    assert (version, count) == (1, table.num_rows)
+    alone = engine.rows(rows)
+    assert {row["member"]: row["expected_points"] for row in alone} == scored
+    assert {row["model_version"] for row in alone} == {1}
+    place = client.get_model_version_download_uri("points", "1")
+    description = Path(place.removeprefix("file://")) / "MLmodel"
+    description.write_text(description.read_text().replace("skops", "cloudpickle"))
+    with pytest.raises(LakehouseError, match="Version 1 of the model points is not loaded"):
+        run(engine, tracking, table)
 
 
 def test_another_setting_row_rule_or_column_is_another_version_and_another_month_is_not(
@@ -195,18 +209,6 @@ def test_one_champion_which_no_worse_and_no_earlier_fit_replaces(
     )
 
 
-def test_a_metric_that_nobody_logs_decides_nothing(
-    engine: Engine, tracking: MlflowTracking
-) -> None:
-    """The lab chose its model by a metric that no run had."""
-    wrong = dataclasses.replace(POINTS, gates=(Gate("good", "areaUnderROC", 0.5, "It is good."),))
-    with pytest.raises(
-        LakehouseError, match="needs the metric areaUnderROC, which the fit does not"
-    ):
-        run(engine, tracking, members(), spec=wrong)
-    assert versions_of(tracking, "points") == []
-
-
 def test_both_are_judged_on_rows_that_neither_was_fitted_on(
     engine: Engine, tracking: MlflowTracking
 ) -> None:
@@ -240,23 +242,24 @@ def fetched(engine: Engine, table: pa.Table) -> pa.Table:
     return fetch_sample(engine, frame, "member", (*FEATURES, "points"), 10_000).rows
 
 
-def test_a_fit_without_predictions_out_of_fold_is_not_registered(
-    engine: Engine, tracking: MlflowTracking
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        # The lab chose its model by a metric that no run had.
+        ({"gates": (Gate("good", "areaUnderROC", 0.5, "It is good."),)},
+         "needs the metric areaUnderROC, which the fit does not"),
+        ({"fit": lambda *given: dataclasses.replace(fit_points(*given), held_out=None)},
+         "fit of points returned no out-of-fold predictions"),
+        ({"fit": lambda *given: dataclasses.replace(
+            fit_points(*given), held_out=pa.table({"label": [1.0], "prediction": [1.0]}))},
+         "must return label and prediction for each"),
+    ],
+)  # fmt: skip
+def test_a_fit_that_cannot_be_judged_is_not_registered(
+    engine: Engine, tracking: MlflowTracking, change: dict[str, Any], said: str
 ) -> None:
-    def forgetful(rows: pa.Table, settings: PointsSettings) -> Any:
-        return dataclasses.replace(fit_points(rows, settings), held_out=None)
-
-    with pytest.raises(LakehouseError, match="fit of points returned no out-of-fold predictions"):
-        run(engine, tracking, members(), spec=dataclasses.replace(POINTS, fit=forgetful))
-    assert versions_of(tracking, "points") == []
-
-    def short(rows: pa.Table, settings: PointsSettings) -> Any:
-        found = fit_points(rows, settings)
-        assert found.held_out is not None
-        return dataclasses.replace(found, held_out=found.held_out.slice(1))
-
-    with pytest.raises(LakehouseError, match="must return label and prediction for each"):
-        run(engine, tracking, members(), spec=dataclasses.replace(POINTS, fit=short))
+    with pytest.raises(LakehouseError, match=said):
+        run(engine, tracking, members(), spec=dataclasses.replace(POINTS, **change))
     assert versions_of(tracking, "points") == []
 
 
@@ -288,6 +291,10 @@ def test_a_card_says_what_a_version_is_and_is_linked_to_it(
     found = run(engine, tracking, members(), spec=told, most_rows=300)
     assert found.version is not None
     client = tracking.client()
+    # A sample is fitted, and all rows are scored.
+    params = client.get_run(found.version.run_id).data.params
+    assert (params["rows_fitted"], params["rows"]) == ("300", str(found.rows))
+    assert sum(value is not None for value in predictions(engine, found).values()) == found.rows
 
     def card() -> str:
         version = client.get_model_version("points", "1")
@@ -340,21 +347,6 @@ def decided_by(
     return found.verdict
 
 
-def test_the_champion_scores_rows_of_its_own_accord(
-    engine: Engine, tracking: MlflowTracking
-) -> None:
-    table = members()
-    frame = POINTS.prepare(engine.from_arrow(table))
-    before = engine.rows(score_with_champion(POINTS, engine, frame, tracking)[0])
-    assert {(row["expected_points"], row["model_version"]) for row in before} == {(None, None)}
-    found = run(engine, tracking, table)
-    rows, version, count = score_with_champion(POINTS, engine, frame, tracking)
-    assert (version, count) == (1, table.num_rows)
-    scored = engine.rows(rows)
-    assert {row["member"]: row["expected_points"] for row in scored} == predictions(engine, found)
-    assert {row["model_version"] for row in scored} == {1}
-
-
 def test_only_new_and_changed_rows_are_scored(engine: Engine, tracking: MlflowTracking) -> None:
     table = members()
     whole = run(engine, tracking, table, "2014-02", changed_only=True)
@@ -375,31 +367,6 @@ def test_only_new_and_changed_rows_are_scored(engine: Engine, tracking: MlflowTr
     assert found.scored_now == len(wanted - kept) in range(20, 31)
     again = run(engine, tracking, later, "2014-03", spec=spec)
     assert predictions(engine, found) == predictions(engine, again)
-
-
-def test_changed_files_of_the_registered_model_stop_the_run(
-    engine: Engine, tracking: MlflowTracking
-) -> None:
-    run(engine, tracking, members())
-    place = tracking.client().get_model_version_download_uri("points", "1")
-    description = Path(place.removeprefix("file://")) / "MLmodel"
-    description.write_text(description.read_text().replace("skops", "cloudpickle"))
-    with pytest.raises(LakehouseError, match="Version 1 of the model points is not loaded"):
-        run(engine, tracking, members())
-
-
-def test_too_few_rows_fit_nothing_and_a_sample_scores_all(
-    engine: Engine, tracking: MlflowTracking
-) -> None:
-    few = run(engine, tracking, members().slice(0, 19))
-    assert few.version is None
-    assert set(predictions(engine, few).values()) == {None}
-    table = members()
-    sampled = run(engine, tracking, table, most_rows=200)
-    assert sampled.version is not None
-    params = tracking.client().get_run(sampled.version.run_id).data.params
-    assert (params["rows_fitted"], params["rows"]) == ("200", str(sampled.rows))
-    assert sum(value is not None for value in predictions(engine, sampled).values()) == sampled.rows
 
 
 def test_rows_that_cannot_be_scored_are_refused_before_anything_runs(engine: Engine) -> None:
@@ -452,3 +419,4 @@ def test_too_few_rows_are_refused_by_the_columns_that_they_lack(
         assert found.refusal is not None
         assert found.refusal.endswith(said)
         assert found.version is None
+        assert set(predictions(engine, found).values()) == {None}
