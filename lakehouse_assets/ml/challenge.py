@@ -255,8 +255,7 @@ def _compare(
     others = np.full(len(usable), None, object)
     if rows is not None:
         others = _predict(spec, champion, rows, comparison.prediction)
-    seen = np.zeros(len(others), bool)
-    changed = 0
+    seen, fitted_keys = np.zeros((2, len(others)), bool)
     if known is not None:
         places = {row: place for place, row in enumerate(known[ROW].to_pylist())}
         found = np.array([places.get(row, -1) for row in held_out[ROW].to_pylist()])
@@ -265,7 +264,6 @@ def _compare(
         usable[seen] &= stored.is_valid().to_numpy(zero_copy_only=False)[found[seen]]
         others[seen] = stored.to_numpy(zero_copy_only=False)[found[seen]]
         fitted_keys = np.isin(held_out[KEY].to_numpy(), known[KEY].to_numpy())
-        changed = int((fitted_keys & ~seen & usable).sum())
     usable &= seen | (rows is not None)
     if not usable.any():
         return Compared(
@@ -274,7 +272,8 @@ def _compare(
     labels, own = (_values(held_out, name)[usable] for name in (LABEL, PREDICTION))
     others = others[usable].astype(own.dtype)
     difference = comparison.estimate(labels, own, others)
-    counts = int(usable.sum()), int((seen & usable).sum()), changed
+    counted = (usable, seen & usable, fitted_keys & ~seen & usable)
+    counts = [int(each.sum()) for each in counted]
     if rows is None or not comparison.slices:
         return Compared((), difference, *counts)
     features = [_values(rows, name)[usable] for name in comparison.slices]
