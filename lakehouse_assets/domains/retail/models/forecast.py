@@ -8,7 +8,7 @@ weeks are far less certain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,8 +52,6 @@ class Panel:
     """Weekly sales of series; the arrays are stores by brands by weeks, without gaps in the weeks.
 
     Attributes:
-        stores: Numbers of the stores.
-        brands: Brands.
         first_week: Number of the first week.
         units: Units sold; NaN in weeks without a row.
         price: Price per unit, also of weeks ahead; NaN if unknown.
@@ -61,8 +59,6 @@ class Panel:
         feature: Share of the week in which the brand was advertised; NaN if unknown.
     """
 
-    stores: Sequence[Any]
-    brands: Sequence[Any]
     first_week: int
     units: FloatArray
     price: FloatArray
@@ -90,7 +86,7 @@ class Panel:
             return found
 
         cubes = (cube(name) for name in ("units", "price", "deal", "feature"))
-        return cls(stores.tolist(), brands.tolist(), first, *cubes)
+        return cls(first, *cubes)
 
     @property
     def weeks(self) -> int:

@@ -55,7 +55,6 @@ class Forecasts:
     Attributes:
         origin: Last week whose sales were known.
         week: The week, counted from the panel's first as the origin is.
-        series: The series, as its place among stores by brands.
         state: Promotion state, a place in `STATES`.
         units: What was sold.
         scale: How far the series was from its week before on average, up to the origin; NaN if
@@ -65,7 +64,6 @@ class Forecasts:
 
     origin: Ints
     week: Ints
-    series: Ints
     state: Ints
     units: FloatArray
     scale: FloatArray
@@ -104,7 +102,7 @@ def backtest(features: Features, method: Method, origins: Sequence[int]) -> Fore
             constant = np.ones(len(series), np.int64)
             parts.append(
                 Forecasts(
-                    origin * constant, week * constant, series, panel.states(week)[series],
+                    origin * constant, week * constant, panel.states(week)[series],
                     units[series], scale[series], np.maximum(said[series], 1e-9),
                 )
             )  # fmt: skip
@@ -284,11 +282,12 @@ def lab_regression(*, leaks: bool) -> Method:
 
         panel = features.panel
         last = naive(features, origin)(origin)
-        brands = np.broadcast_to(np.arange(len(panel.brands))[None], panel.units.shape[:2]).ravel()
+        stores, brands = panel.units.shape[:2]
+        brand = np.tile(np.arange(brands), stores)
 
         def rows(week: int, quantity: FloatArray) -> FloatArray:
             advert, price = panel.feature[:, :, week].ravel(), panel.price[:, :, week].ravel()
-            return np.column_stack([quantity, advert, price, brands])
+            return np.column_stack([quantity, advert, price, brand])
 
         known = np.concatenate(
             [rows(week, panel.units[:, :, week].ravel()) for week in range(origin + 1)]

@@ -258,7 +258,7 @@ def fit_sales_forecast(rows: pa.Table, settings: SalesForecastSettings) -> Fitte
 
     def forecasts(name: str, chosen: Any) -> Forecasts:
         scale = np.where(step > 0, step, np.nan)
-        found = (origin, week, np.zeros(len(week)), _states(features), sold, scale, said[name])
+        found = (origin, week, _states(features), sold, scale, said[name])
         return Forecasts(*(values[chosen] for values in found))
 
     found = {name: forecasts(name, compared) for name in said}
