@@ -134,7 +134,7 @@ class ClusteringResult:
         """Rows per cluster."""
         import numpy as np
 
-        return np.bincount(self.labels, minlength=len(self.centres)).tolist()
+        return [*map(int, np.bincount(self.labels, minlength=len(self.centres)))]
 
 
 def fit_clusters(
