@@ -15,6 +15,7 @@ from lakehouse_assets.catalog.datasets import bronze_table, quarantine_table
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
+from lakehouse_assets.domains.airline.gold import customers as gold_customers
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
 from lakehouse_assets_tests.airline.samples import House, member, purchase, steps
@@ -90,7 +91,8 @@ def test_months_are_run_again_and_a_new_one_writes_its_own_partitions_only(copy:
     (row,) = copy.rows(gold_value.KPI_CUSTOMER_VALUE, "customer_key = 1 AND month(as_of_month) = 4")
     assert (row["total_flights"], float(row["total_spent"])) == (20, 107.0)
     # Everything in one run is the same as month by month.
-    assert copy.run(FLIGHTS, TRANSACTIONS).errors == []
+    made = [made.table for made in (*gold_customers.GOLD, *gold_value.GOLD)]
+    assert copy.run(FLIGHTS, TRANSACTIONS, gold=made).errors == []
     assert values(copy) == after
 
 

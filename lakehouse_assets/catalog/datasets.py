@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 from lakehouse_assets.catalog.expectations import Expectation
 from lakehouse_assets.catalog.registry import Column, PartitionColumn, Pii, Table
 from lakehouse_assets.engine import Col, DataFrame
+from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from lakehouse_assets.catalog.streams import Stream
@@ -483,8 +484,6 @@ def dataset_named(datasets: Sequence[Dataset], path: str) -> Dataset:
     Raises:
         LakehouseError: there is none; the message lists the known ones.
     """
-    from lakehouse_assets.errors import LakehouseError
-
     for dataset in datasets:
         if dataset.path == path:
             return dataset

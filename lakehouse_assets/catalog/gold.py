@@ -8,8 +8,9 @@ leave out the partition that is built and `load_timestamp`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import date, datetime
+from functools import cached_property
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -186,16 +187,9 @@ class GoldTable:
     alert: RowsAlert | None = None
     summary: Summary | None = None
     scored_by: ModelSpec | None = None
-    frames: Mapping[str, Read] = field(init=False)
-    data: Mapping[str, Callable[[], pa.Table]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Refuse parameters that nothing supplies, and reads that no rule takes."""
-        tables = {n: r if isinstance(r, Read) else Read(r) for n, r in self.reads.items()
-                  if isinstance(r, Read | Table)}  # fmt: skip
-        data = {n: r for n, r in self.reads.items() if not isinstance(r, Read | Table)}
-        object.__setattr__(self, "frames", tables)
-        object.__setattr__(self, "data", data)
         grain = self.table.partition.grain if self.table.partition else None
         monthly = grain == "month"
         given = {f.name for f in fields(BuildContext)} - ({"month", "day"} - {grain})
@@ -214,7 +208,7 @@ class GoldTable:
                 f"Gold table {self.table.name} has totals, checks or triggers, which only a "
                 "monthly table can have; remove them."
             )
-        for read in tables.values():
+        for read in self.frames.values():
             partition = read.table.partition
             if read.span == "last_days" and (
                 not self.by_day or read.days < 2 or partition is None or partition.grain != "day"
@@ -224,6 +218,17 @@ class GoldTable:
                     f"{read.table.name}; both must be daily, the rule must take `day`, and the "
                     "days must be 2 or more."
                 )
+
+    @cached_property
+    def frames(self) -> Mapping[str, Read]:
+        """The tables among its reads."""
+        found = {n: Read(r) if isinstance(r, Table) else r for n, r in self.reads.items()}
+        return {name: read for name, read in found.items() if isinstance(read, Read)}
+
+    @cached_property
+    def data(self) -> Mapping[str, Callable[[], pa.Table]]:
+        """The reference data among its reads."""
+        return {n: r for n, r in self.reads.items() if not isinstance(r, Read | Table)}
 
     @property
     def by_day(self) -> bool:
