@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import calendar
 import math
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.cli.formats import rows_of
@@ -47,40 +49,25 @@ def by_key(engine: Engine, found: Any, table: Table) -> dict[Any, dict[str, Any]
     return {row["customer_key"]: row for row in declared_rows(engine, found, table)}
 
 
-def labels(engine: Engine, kind: pa.DataType, values: list[Any], rule: Any) -> list[Any]:
-    """Apply a rule to values, in their order."""
-    table = pa.table({"n": range(len(values)), "x": pa.array(values, kind)})
-    found = engine.rows(engine.from_arrow(table).select("n", rule(F.col("x")).alias("label")))
-    return [row["label"] for row in sorted(found, key=lambda row: row["n"])]
-
-
 # --- labels ---------------------------------------------------------------------------------
 
-
-def test_customer_status_changes_after_90_and_180_days(engine: Engine) -> None:
-    days = {
-        1: "Active",
-        90: "Active",
-        91: "At Risk",
-        180: "At Risk",
-        181: "Inactive",
-        731: "Inactive",
-    }
-    found = labels(engine, pa.int64(), list(days), gold_value.customer_status)
-    assert found == list(days.values())
-
-
-def test_tiers_have_names_and_others_are_silver(engine: Engine) -> None:
-    tiers = {3: "Silver", 4: "Gold", 5: "Platinum", 6: "Diamond", 7: "Silver"}
-    assert labels(engine, pa.int32(), list(tiers), gold_customers.tier_name) == list(tiers.values())
-
-
-def test_age_groups_change_at_their_boundaries_and_null_is_unknown(engine: Engine) -> None:
-    ages = {
+LABELS: dict[Callable[..., Any], dict[int | None, str]] = {
+    gold_value.customer_status: {
+        1: "Active", 90: "Active", 91: "At Risk", 180: "At Risk", 181: "Inactive", 731: "Inactive",
+    },
+    gold_customers.tier_name: {3: "Silver", 4: "Gold", 5: "Platinum", 6: "Diamond", 7: "Silver"},
+    gold_customers.age_group: {
         12: "Under 18", 17: "Under 18", 18: "18-29", 29: "18-29", 30: "30-39", 39: "30-39",
         40: "40-49", 49: "40-49", 50: "50-59", 59: "50-59", 60: "60+", 100: "60+", None: "Unknown",
-    }  # fmt: skip
-    assert labels(engine, pa.int32(), list(ages), gold_customers.age_group) == list(ages.values())
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", LABELS)
+def test_labels_change_at_their_boundaries(engine: Engine, rule: Callable[..., Any]) -> None:
+    given = engine.from_arrow(pa.table({"x": pa.array(LABELS[rule], pa.int64())}))
+    found = engine.rows(given.select("x", rule(F.col("x")).alias("label")))
+    assert {row["x"]: row["label"] for row in found} == LABELS[rule]
 
 
 def test_rfm_scores_change_at_the_boundaries_of_section_5(engine: Engine) -> None:

@@ -156,16 +156,6 @@ def test_the_mapping_of_places_is_consistent() -> None:
     assert rows == sorted(rows, key=lambda row: (row["kind"], row["variant"]))
 
 
-def test_the_phantom_day_becomes_28_february_and_is_flagged(engine: Engine) -> None:
-    literal = "2014/2/29  0:00:00"
-    (row,) = flights(engine, member(1, LAST_FLIGHT_DATE=literal, LAST_TO_END="32"))
-    assert row["last_flight_date"] == date(2014, 2, 28)
-    assert row["quality_flags"] == ["last_flight_date_repaired"]
-    assert row["raw_last_flight_date"] == literal
-    # There is no delivered date to check LAST_TO_END against.
-    assert row["expected_last_to_end"] is None
-
-
 # Written down from the specification's identity, not computed: + 1 from 1 March on, + 2 before.
 DISTANCES = {
     date(2014, 3, 31): 1, date(2014, 3, 30): 2, date(2014, 3, 21): 11, date(2014, 3, 2): 30,
@@ -191,25 +181,28 @@ def test_last_to_end_counts_one_more_across_the_phantom_day(engine: Engine) -> N
     assert [row["last_flight_date"] for row in rows[2 * number :]] == [None] * 3
 
 
-def test_a_window_before_the_phantom_day_has_no_extra_day(engine: Engine) -> None:
-    january = {"LOAD_TIME": "1/31/2014"}
-    plain, lost, leap = flights(
+def test_a_last_flight_is_as_delivered_repaired_or_lost(engine: Engine) -> None:
+    literal, january = "2014/2/29  0:00:00", {"LOAD_TIME": "1/31/2014"}
+    phantom, nothing, plain, lost, leap = flights(
         engine,
-        member(1, **january, LAST_FLIGHT_DATE="1/1/2014", LAST_TO_END="31"),
-        member(2, **january, LAST_FLIGHT_DATE="", LAST_TO_END="31"),
+        member(1, LAST_FLIGHT_DATE=literal, LAST_TO_END="32"),
+        member(2, LAST_FLIGHT_DATE="2/29/2014", LAST_TO_END=""),
+        # A window before the phantom day has no extra day.
+        member(3, **january, LAST_FLIGHT_DATE="1/1/2014", LAST_TO_END="31"),
+        member(4, **january, LAST_FLIGHT_DATE="", LAST_TO_END="31"),
         # 2012 had its 29 February: it is a date like any other.
-        member(3, **january, LAST_FLIGHT_DATE="2/29/2012", LAST_TO_END="703"),
+        member(5, **january, LAST_FLIGHT_DATE="2/29/2012", LAST_TO_END="703"),
     )
+    assert phantom["last_flight_date"] == date(2014, 2, 28)
+    assert phantom["quality_flags"] == ["last_flight_date_repaired"]
+    assert phantom["raw_last_flight_date"] == literal
+    # There is no delivered date to check LAST_TO_END against.
+    assert phantom["expected_last_to_end"] is None
+    assert (nothing["last_flight_date"], nothing["quality_flags"]) == (None, [])
     assert plain["expected_last_to_end"] == 31
     assert lost["last_flight_date"] == date(2014, 1, 1)
     assert leap["last_flight_date"] == date(2012, 2, 29)
     assert leap["expected_last_to_end"] == 703
-
-
-def test_a_last_flight_without_any_source_stays_null(engine: Engine) -> None:
-    (row,) = flights(engine, member(1, LAST_FLIGHT_DATE="2/29/2014", LAST_TO_END=""))
-    assert row["last_flight_date"] is None
-    assert row["quality_flags"] == []
 
 
 def test_repair_and_check_are_inverse_on_every_day_of_three_years(engine: Engine) -> None:
