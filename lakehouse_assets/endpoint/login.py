@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from lakehouse_assets.endpoint import messages as m
 from lakehouse_assets.endpoint.scram import MECHANISM, Exchange
-from lakehouse_assets.endpoint.settings import DEFAULTS
+from lakehouse_assets.endpoint.settings import SessionSettings
 from lakehouse_assets.endpoint.sqlstate import SqlError
 from lakehouse_assets.endpoint.system_tables import DATABASE
 
@@ -62,7 +62,7 @@ class LoggedIn:
     """A user whose password is right, and the session settings that the client asks for."""
 
     user: User
-    settings: dict[str, str]
+    settings: SessionSettings
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,10 @@ class Door:
             raise SqlError(
                 "3D000", f"There is no database {database}; connect to the database {DATABASE}."
             )
-        settings = {
-            name: value
-            for name, value in given.items()
-            if name in {"application_name", "extra_float_digits", "statement_timeout"}
-        }
-        return LoggedIn(user, settings | {"ssl": "on" if secure else DEFAULTS["ssl"]})
+        names = {"application_name", "extra_float_digits", "statement_timeout"}
+        settings = {name: value for name, value in given.items() if name in names}
+        settings["ssl"] = "on" if secure else "off"
+        return LoggedIn(user, SessionSettings(session_authorization=user.name, **settings))
 
     async def _authenticated(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ _PART = 8192
 Form: TypeAlias = "Callable[[pa.RecordBatch], memoryview]"
 
 
+@dataclass(eq=False)
 class Rows:
     """The rows of one statement.
 
@@ -30,18 +31,11 @@ class Rows:
         types: PostgreSQL's numbers of the types of columns that Arrow has no type for, by name.
     """
 
-    def __init__(
-        self,
-        schema: pa.Schema,
-        batches: Iterator[pa.RecordBatch],
-        stop: Callable[[], None],
-        types: Mapping[str, int] = MappingProxyType({}),
-    ) -> None:
-        self.schema = schema
-        self._types = types
-        self.stop = stop
-        self._batches = batches
-        self._rest: pa.RecordBatch | None = None
+    schema: pa.Schema
+    _batches: Iterator[pa.RecordBatch]
+    stop: Callable[[], None]
+    _types: Mapping[str, int] = field(default_factory=dict)
+    _rest: pa.RecordBatch | None = None
 
     @classmethod
     def of(cls, columns: dict[str, list[str]]) -> Rows:

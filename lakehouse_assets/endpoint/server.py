@@ -147,7 +147,7 @@ class Server:
                 raise _FULL
             number = next(self._numbers)
             client = Client(
-                number, found.user, (reader, writer), self._source, self._threads, self._limits,
+                number, found.user, reader, writer, self._source, self._threads, self._limits,
                 found.settings,
             )  # fmt: skip
             self._clients[number] = self._tasks[task] = client

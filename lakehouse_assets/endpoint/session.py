@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -77,6 +77,7 @@ class _Portal:
     holds: bool = False
 
 
+@dataclass(eq=False)
 class Client:
     """One connected client after its login.
 
@@ -86,30 +87,21 @@ class Client:
         busy: Whether a statement is running.
     """
 
-    def __init__(
-        self,
-        number: int,
-        user: User,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        source: Source,
-        threads: Executor,
-        limits: Limits,
-        given: dict[str, str],
-    ) -> None:
-        self.number = number
-        self.secret = secrets.randbits(32)
-        self.busy = False
-        self._user = user
-        self._reader, self._writer = streams
-        self._source = source
-        self._threads = threads
-        self._limits = limits
-        self._settings = SessionSettings(session_authorization=user.name, **given)
-        self._status = "I"
-        self._prepared: dict[str, _Prepared] = {}
-        self._portals: dict[str, _Portal] = {}
-        self._stop_running: Callable[[], None] | None = None
-        self._stopped: SqlError | None = None
+    number: int
+    _user: User
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    _source: Source
+    _threads: Executor
+    _limits: Limits
+    _settings: SessionSettings
+    secret: int = field(default_factory=lambda: secrets.randbits(32))
+    busy: bool = False
+    _status: str = "I"
+    _prepared: dict[str, _Prepared] = field(default_factory=dict)
+    _portals: dict[str, _Portal] = field(default_factory=dict)
+    _stop_running: Callable[[], None] | None = None
+    _stopped: SqlError | None = None
 
     async def serve(self) -> None:
         """Answer the client until it leaves.

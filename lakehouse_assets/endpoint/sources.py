@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lakehouse_assets.catalog.access import OWNER
@@ -56,6 +56,7 @@ class System:
         return Query(self.database.cursor(), nullcontext)
 
 
+@dataclass(eq=False)
 class Source:
     """Runs statements of users.
 
@@ -66,16 +67,13 @@ class Source:
         access: Way of access, for the audit log.
     """
 
-    def __init__(
-        self, sessions: Sessions, users: Users, roles: Mapping[str, Access], access: str
-    ) -> None:
-        self._sessions = sessions
-        self._roles = roles
-        self._users = users
-        self._access = access
-        self._numbers = numbers_of_tables()
-        self._systems: dict[tuple[str, str], System] = {}
-        self._lock = threading.Lock()
+    _sessions: Sessions
+    _users: Users
+    _roles: Mapping[str, Access]
+    _access: str
+    _numbers: dict[str, int] = field(default_factory=numbers_of_tables)
+    _systems: dict[tuple[str, str], System] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, text: str, user: User, facts: Facts, running: Callable[[Stop], None]) -> Rows:
         """Start a statement; its rows are computed as they are read.

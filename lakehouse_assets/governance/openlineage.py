@@ -137,6 +137,7 @@ def post_events(address: str, token: str | None, events: Iterable[_Json]) -> Non
             )
 
 
+@dataclass(frozen=True)
 class Events:
     """Makes the events of steps.
 
@@ -145,8 +146,8 @@ class Events:
         root: Root of the lake, which is part of the names of tables.
     """
 
-    def __init__(self, registry: Registry, root: Location) -> None:
-        self._registry, self._root = registry, root
+    _registry: Registry
+    _root: Location
 
     def of(self, step: Step) -> Iterator[_Json]:
         """Yield the events of a step: its start and its end, and those of its checks."""

@@ -9,6 +9,7 @@ of no rows is blank instead of 0; and a division by zero is blank.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import sqlglot
@@ -71,10 +72,8 @@ def measure_to_dax(
     if any(node.find_ancestor(exp.AggFunc, exp.Filter) is None
            for node in tree.find_all(exp.Column)):  # fmt: skip
         raise UntranslatableError(f"{expression} has a column outside an aggregate.")
-    found = _Translation(table, named or table.name, expression)
-    if where is not None:
-        found.where = _parsed(where)
-    return found.value(tree)
+    only = None if where is None else _parsed(where)
+    return _Translation(table, named or table.name, expression, only).value(tree)
 
 
 def filter_to_dax(table: Table, condition: str, *, named: str | None = None) -> str:
@@ -94,6 +93,7 @@ def _parsed(expression: str) -> exp.Expr:
     return tree
 
 
+@dataclass
 class _Translation:
     """The translation of one expression over a table.
 
@@ -101,9 +101,10 @@ class _Translation:
     condition that holds if SQL's is true or false, and does not if SQL's is null.
     """
 
-    def __init__(self, table: Table, named: str, expression: str) -> None:
-        self._table, self._named, self._expression = table, named, expression
-        self.where: exp.Expr | None = None
+    _table: Table
+    _named: str
+    _expression: str
+    where: exp.Expr | None = None
 
     def _no(self, node: exp.Expr) -> UntranslatableError:
         return UntranslatableError(

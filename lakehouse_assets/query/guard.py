@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,20 +84,20 @@ def guard(text: str, access: Access | None, known: Mapping[str, View | str | Non
     return Guarded(text, tuple(sorted(checked.names)), columns)
 
 
+@dataclass
 class _Check:
     """Walks through the tree of a statement, checks it and replaces its tables."""
 
-    def __init__(self, access: Access | None, known: Mapping[str, View | str | None]) -> None:
-        self._access = access
-        self._known = known
-        self._found: list[tuple[dict[str, Any], View]] = []
-        self._expanding: list[str] = []
-        self._expanded = False
-        self._mentioned: set[str] = set()
-        self._bare: set[str] = set()
-        self._aliases: set[str] = set()
-        self._every_column = False
-        self.names: set[str] = set()
+    _access: Access | None
+    _known: Mapping[str, View | str | None]
+    _found: list[tuple[dict[str, Any], View]] = field(default_factory=list)
+    _expanding: list[str] = field(default_factory=list)
+    _expanded: bool = False
+    _mentioned: set[str] = field(default_factory=set)
+    _bare: set[str] = field(default_factory=set)
+    _aliases: set[str] = field(default_factory=set)
+    _every_column: bool = False
+    names: set[str] = field(default_factory=set)
 
     def columns(self) -> frozenset[str] | None:
         """Return the names of the columns that the statement mentions; None for all columns."""

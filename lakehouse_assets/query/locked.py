@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.access import Access
@@ -67,12 +68,12 @@ def locked_connection(
     return connection
 
 
+@dataclass(eq=False)
 class _Stream:
     """Rows that each scan of a statement reads again, such as both sides of a self-join."""
 
-    def __init__(self, read: Callable[[str], pa.RecordBatchReader], rows: str) -> None:
-        self._read = read
-        self._rows = rows
+    _read: Callable[[str], pa.RecordBatchReader]
+    _rows: str
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self._read(self._rows).__arrow_c_stream__(requested_schema)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
+@dataclass(eq=False)
 class Relation:
     """The rows of a statement, which runs each time that its rows are read.
 
@@ -30,10 +32,9 @@ class Relation:
         parameters: Values of its parameters.
     """
 
-    def __init__(self, session: Session, text: str, parameters: Sequence[Any] = ()) -> None:
-        self._session = session
-        self._text = text
-        self._parameters = parameters
+    _session: Session
+    _text: str
+    _parameters: Sequence[Any] = ()
 
     @property
     def schema(self) -> pa.Schema:

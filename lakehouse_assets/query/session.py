@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -149,25 +149,17 @@ class Sessions:
             )
 
 
+@dataclass(eq=False)
 class Session:
-    """Runs the statements of one user, several at a time."""
+    """Runs the statements of one user, several at a time; see `Sessions.open`."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        access: Access | None,
-        guarded: bool,
-        confined: bool,
-        reader: Reader,
-    ) -> None:
-        self._sessions = sessions
-        self._lake = sessions.lake
-        self._access = access
-        self._guarded = guarded
-        self._confined = confined
-        self._reader = reader
-        self._running: WeakSet[Query] = WeakSet()
-        self._closed = False
+    _sessions: Sessions
+    _access: Access | None
+    _guarded: bool
+    _confined: bool
+    _reader: Reader
+    _running: WeakSet[Query] = field(default_factory=WeakSet)
+    _closed: bool = False
 
     def run(self, text: str, parameters: Parameters = (), batch_rows: int = 10_000) -> Answer:
         """Run one statement.
@@ -189,7 +181,7 @@ class Session:
             statement = self._read(text, watch)
             if statement.kind != "rows":
                 return Answer(watch.rows_of(self._of_catalog(statement)), True)
-            with _suggestions(self._lake, statement, self._sees):
+            with _suggestions(self._sessions.lake, statement, self._sees):
                 rows = self._prepare(statement).run(
                     statement.text,
                     parameters,
@@ -212,7 +204,7 @@ class Session:
         statement = self._read(text, Watch(self._reader, self._access, None))
         if statement.kind != "rows":
             return self._of_catalog(statement).schema
-        with _suggestions(self._lake, statement, self._sees):
+        with _suggestions(self._sessions.lake, statement, self._sees):
             return self._prepare(statement).describe(statement.text, parameters)
 
     def cancel(self) -> None:
@@ -229,7 +221,7 @@ class Session:
             query.stop(QueryError(reason, sqlstate="57014"))
 
     def _of_catalog(self, statement: Statement) -> pa.RecordBatchReader:
-        return catalog_rows(self._lake, statement, self._sessions.views(), self._sees)
+        return catalog_rows(self._sessions.lake, statement, self._sessions.views(), self._sees)
 
     def _sees(self, table: Table) -> bool:
         """Whether the role may see a table."""
@@ -239,12 +231,12 @@ class Session:
         """Parse and check a statement; for a role, rewrite its tables."""
         if self._closed:
             raise QueryError(_CLOSED, sqlstate="57014")
-        known, users = views(self._lake.registry), self._sessions.views()
-        statement = watch.of(read_statement(text, self._lake.registry, users=users))
+        known, users = views(self._sessions.lake.registry), self._sessions.views()
+        statement = watch.of(read_statement(text, self._sessions.lake.registry, users=users))
         if statement.kind == "history" and self._access is not None:
             raise QueryError("Only the lake's owner may read a table's history.", sqlstate="42501")
         if not self._guarded:
-            _require_lake(self._lake)
+            _require_lake(self._sessions.lake)
         if statement.kind != "rows" or not self._guarded:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}
@@ -272,7 +264,7 @@ class Session:
         if self._access is None:
             query = engine.query_on(catalog)
             if self._confined:
-                engine.confine(self._lake.root)
+                engine.confine(self._sessions.lake.root)
         else:
 
             def read(sql: str) -> pa.RecordBatchReader:

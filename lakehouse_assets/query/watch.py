@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Iterator
-from datetime import UTC
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 from weakref import finalize
 
@@ -28,21 +29,22 @@ _LONGEST = 2000
 _QUERY = re.compile(r"[\s(]*(select|with|from|values)\b", re.IGNORECASE)
 
 
+@dataclass(eq=False)
 class Watch:
     """Watches one statement until its last row is fetched, and records it once.
 
     As a context, it records an error as the statement's end.
     """
 
-    def __init__(
-        self, reader: Reader, access: Access | None, add: Callable[[Asked], None] | None
-    ) -> None:
-        self._reader, self._access, self._add = reader, access, add
-        self._at, self._started = clock.now().astimezone(UTC), time.monotonic()
-        self._asked: Statement | None = None
-        self._checked: Statement | None = None
-        self._rows = 0
-        self._done = add is None
+    _reader: Reader
+    _access: Access | None
+    _add: Callable[[Asked], None] | None
+    _at: datetime = field(default_factory=lambda: clock.now())
+    _started: float = field(default_factory=time.monotonic)
+    _asked: Statement | None = None
+    _checked: Statement | None = None
+    _rows: int = 0
+    _done: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +62,7 @@ class Watch:
         """Return the rows, which are counted while they are fetched."""
         import pyarrow as pa
 
-        if self._done:
+        if self._add is None:
             return rows
         counted = self._counted(rows)
         # A generator that never started does not notice that it is dropped.
@@ -100,7 +102,7 @@ class Watch:
         ]
         self._add(
             Asked(
-                at=self._at.isoformat(),
+                at=self._at.astimezone(UTC).isoformat(),
                 user=self._reader.user,
                 role=access.name if access else "owner",
                 source=self._reader.source,
