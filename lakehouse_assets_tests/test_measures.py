@@ -52,7 +52,7 @@ def test_measures_have_the_same_values_in_power_bi(sample: SampleRun) -> None:
     views = [view.table for view in REGISTRY.views if view.table.measures]
     for measured, where in [*((t, None) for t in (*MEASURED, *views)), *conditions]:
         # The first rows by key: plain Python computes the other value.
-        rows = f"(from {measured.full_name} order by {', '.join(measured.keys)} limit 2000) t"
+        rows = f"(from {measured.full_name} order by {', '.join(measured.keys)} limit 500) t"
         found = ask(lake, f"from {rows}").rows.read_all().to_pylist()
         for measure in measured.measures:
             sql = f"select {measure.expression} from {rows} where {where or 'true'}"  # noqa: S608
