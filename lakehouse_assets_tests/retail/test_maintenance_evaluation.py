@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from lakehouse_assets.domains.retail.models import maintenance_evaluation
 from lakehouse_assets.domains.retail.models.maintenance_evaluation import (
     LEAST_SEEN,
     MAINTENANCE_EVALUATION,
@@ -169,6 +171,15 @@ def test_no_engine_is_in_both_parts_of_a_fold_and_a_split_of_rows_is_a_leak() ->
     assert found.endswith("have rows in the training part, too: split by engines, not by rows")
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few trees, which are enough for made engines."""
+    monkeypatch.setattr(
+        maintenance_evaluation, "LifeSettings", partial(LifeSettings, trees=75, cap_weights=(1.0,))
+    )
+
+
+@pytest.mark.usefixtures("quick")
 def test_engines_are_held_out_and_cut(tmp_path: Path) -> None:
     path = written(tmp_path / "train.txt", engines(6, conditions=3))
     found = evaluated(path)
@@ -181,6 +192,7 @@ def test_engines_are_held_out_and_cut(tmp_path: Path) -> None:
         evaluated(path, split="rows")
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_test_file_is_judged_by_its_last_rows_as_the_command_prints(
     lakehouse: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:

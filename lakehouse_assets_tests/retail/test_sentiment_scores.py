@@ -43,7 +43,9 @@ MONTHLY = (
     LABELLED_TWEETS_SCORED, gold.GOLD_TWEETS, gold.TWEET_SENTIMENTS,
     gold.TWEETS_BY_CITY_AND_HASHTAG, gold.TWEET_TOTALS,
 )  # fmt: skip
-DAILY = [REGISTRY[name] for name in (*TWEETS.loaded_tables, *LABELLED_TWEETS.loaded_tables)]
+TWEETS_LOADED, LABELS_LOADED = (
+    [REGISTRY[name] for name in dataset.loaded_tables] for dataset in (TWEETS, LABELLED_TWEETS)
+)
 COUNTS = ("negative_tweets", "neutral_tweets", "positive_tweets")
 MORE = [
     tweet(username="a", tweet="I love it, what a wonderful day", city="Berlin"),
@@ -133,7 +135,7 @@ def test_without_a_champion_there_is_no_sentiment_and_a_later_file_is_scored_alo
     house: House = new_house("later")
     deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(MORE[:2]))
     assert house.materialise("reference_data", None).success
-    assert house.materialise("retail_daily", "2021-09-06", *DAILY).success
+    assert house.materialise("retail_daily", "2021-09-06", *TWEETS_LOADED, *LABELS_LOADED).success
     done = house.materialise("retail_monthly", "2021-09-01", *MONTHLY)
     assert done.success
     found = check(done, gold.GOLD_TWEETS, "model_has_champion")
@@ -144,14 +146,17 @@ def test_without_a_champion_there_is_no_sentiment_and_a_later_file_is_scored_alo
     assert [total[name] for name in (*COUNTS, "positive_share")] == [0, 0, 0, None]
 
     deliver(house, LABELLED_TWEETS, "2021-09-06", "labels.csv", labelled(tweets(300, 1)))
+    assert house.materialise("retail_daily", "2021-09-06", *LABELS_LOADED).success
+    assert house.materialise("retail_monthly", "2021-09-01", LABELLED_TWEETS_SCORED).success
     instance = dg.DagsterInstance.ephemeral()
 
     def scored_now(*files: str) -> int:
         for name in files:
             deliver(house, TWEETS, "2021-09-06", name, json.dumps(MORE))
-        done = house.materialise("retail_daily", "2021-09-06", *DAILY, instance=instance)
-        assert done.success
-        done = house.materialise("retail_monthly", "2021-09-01", *MONTHLY, instance=instance)
+            assert house.materialise("retail_daily", "2021-09-06", *TWEETS_LOADED).success
+        done = house.materialise(
+            "retail_monthly", "2021-09-01", gold.GOLD_TWEETS, instance=instance
+        )
         assert done.success
         event = instance.get_latest_materialization_event(dg.AssetKey(gold.GOLD_TWEETS.key))
         assert event is not None
