@@ -22,7 +22,6 @@ from lakehouse_assets.clock import following
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
-from lakehouse_assets.domains.retail.datasets.website import WEBSITE
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
@@ -35,7 +34,6 @@ from lakehouse_assets.quality.checks import Finding
 from lakehouse_assets.quality.fields import typed_rows
 from lakehouse_assets.quality.silver import check_silver, clean
 from lakehouse_assets_tests.airline.samples import COMMIT, bronze, member, purchase
-from lakehouse_assets_tests.retail.samples import VISIT
 
 Rows = Sequence[Mapping[str, Any]]
 DAY, BEFORE, AFTER = date(2014, 3, 5), date(2014, 3, 4), date(2014, 3, 6)
@@ -346,18 +344,10 @@ def members(chance: random.Random) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def visits(chance: random.Random) -> list[dict[str, Any]]:
-    return [
-        {**VISIT, "Visits": chance.choice(["50", "51", "52", "many"]),
-         "Sessions": str(chance.randrange(9))}
-        for _ in range(chance.randrange(1, 4))
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("dataset", "rows", "steps"),
     [
-        (TRANSACTIONS, purchases, 10), (FLIGHTS, members, 6), (WEBSITE, visits, 6),
+        (TRANSACTIONS, purchases, 10), (FLIGHTS, members, 5),
     ],
     ids=lambda value: getattr(value, "name", None),
 )  # fmt: skip
