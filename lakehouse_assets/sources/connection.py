@@ -116,6 +116,7 @@ class Source:
         """
         import sqlalchemy as sa
 
+        driver = self.dialect.driver
         try:
             url = sa.make_url(self.url.get_secret_value())
         except (sa.exc.ArgumentError, ValueError):
@@ -123,7 +124,7 @@ class Source:
                 f"The address in {variable_of(self.name)} is not a database URL; write it as "
                 "postgresql://user@host:5432/database, with special characters as %xx."
             ) from None
-        return url.set(drivername=self.dialect.driver)
+        return url.set(drivername=driver)
 
     @property
     def place(self) -> str:

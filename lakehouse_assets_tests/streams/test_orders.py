@@ -139,7 +139,7 @@ def check(lake: Lake, arrival: Arrival) -> None:
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
@@ -203,7 +203,8 @@ def _arrival() -> Arrival:
     )
 
 
-@pytest.mark.parametrize("commit", range(1, 11))
+# After the fifth and the tenth, nothing is left to do; the sixth is as the first.
+@pytest.mark.parametrize("commit", [1, 2, 3, 4, 7, 8, 9])
 def test_a_kill_after_any_commit_loses_and_doubles_nothing(
     tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch, commit: int
 ) -> None:
