@@ -1,8 +1,9 @@
-"""Ids and JSON for the files of a project."""
+"""Ids, JSON, and the files that every project has."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -23,3 +24,12 @@ def short(*parts: str) -> str:
 def as_json(content: Any) -> str:
     """Return JSON with an indent of two spaces and without escapes."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def static(kind: str) -> dict[str, str]:
+    """Return the files that every model (`SemanticModel`) or `Report` has, by path."""
+    folder = Path(__file__).parent / "static" / kind
+    return {
+        path.relative_to(folder).as_posix(): path.read_text("utf-8")
+        for path in sorted(folder.rglob("*.*"))
+    }

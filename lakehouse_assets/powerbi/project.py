@@ -15,7 +15,7 @@ from lakehouse_assets.catalog.pages import Page
 from lakehouse_assets.catalog.registry import Registry, Table
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.powerbi import tmdl
-from lakehouse_assets.powerbi.files import SCHEMAS, as_json, tag
+from lakehouse_assets.powerbi.files import SCHEMAS, as_json, static, tag
 from lakehouse_assets.powerbi.model import Model, model_of, table_on
 from lakehouse_assets.powerbi.report import report_of
 from lakehouse_assets.powerbi.sources import RowSource
@@ -104,13 +104,7 @@ def files_of(
     """
     name = model.name
     files = {
-        f"{name}.SemanticModel/definition.pbism": as_json(
-            {
-                "$schema": f"{SCHEMAS}/item/semanticModel/definitionProperties/1.0.0/schema.json",
-                "version": "4.2",
-                "settings": {},
-            }
-        ),
+        **{f"{name}.SemanticModel/{path}": text for path, text in static("SemanticModel").items()},
         f"{name}.SemanticModel/.platform": _platform(model, "SemanticModel"),
         **{
             f"{name}.SemanticModel/definition/{path}": content

@@ -8,26 +8,13 @@ from typing import Any
 
 from lakehouse_assets.catalog.pages import Page, Source, Visual, has_dimension, resolve, words
 from lakehouse_assets.catalog.registry import Registry
-from lakehouse_assets.powerbi.files import SCHEMAS, as_json, short
+from lakehouse_assets.powerbi.files import SCHEMAS, as_json, short, static
 from lakehouse_assets.powerbi.model import Model, ModelTable, table_on
 from lakehouse_assets.powerbi.visuals import SHOWN
 
 WIDTH, _MARGIN, _GAP, _TITLE, _SLICER = 1280, 24, 12, 64, 64
 _HEIGHTS = {"small": 220, "medium": 300, "tall": 420}
 _CARD = 110
-# The pages' own colours.
-COLOURS = ("#2f6fde", "#12a08e", "#f0973b", "#8a63d2", "#e0568f", "#58a6d8", "#9aa83a", "#7b8799",
-           "#c9742e", "#3d8b57")  # fmt: skip
-THEME = {
-    "name": "Lakehouse",
-    "dataColors": list(COLOURS),
-    "background": "#ffffff",
-    "foreground": "#1c2430",
-    "tableAccent": "#2459c5",
-    "good": "#1a8754",
-    "bad": "#c53b3b",
-    "neutral": "#5b6676",
-}
 _DEFINITION = f"{SCHEMAS}/item/report/definition"
 _Json = dict[str, Any]
 
@@ -98,52 +85,13 @@ def report_of(
             path = f"definition/pages/{name}/visuals/{visual['name']}/visual.json"
             files[path] = as_json(visual)
     if names:
-        files |= _frame(names)
+        order = {
+            "$schema": f"{_DEFINITION}/pagesMetadata/1.1.0/schema.json",
+            "pageOrder": names,
+            "activePageName": names[0],
+        }
+        files |= static("Report") | {"definition/pages/pages.json": as_json(order)}
     return files, left_out
-
-
-def _frame(names: Sequence[str]) -> dict[str, str]:
-    """Return the files around the pages."""
-    theme = "Lakehouse.json"
-    resources = "RegisteredResources"
-    return {
-        "definition/version.json": as_json(
-            {"$schema": f"{_DEFINITION}/versionMetadata/1.0.0/schema.json", "version": "2.0.0"}
-        ),
-        "definition/pages/pages.json": as_json(
-            {
-                "$schema": f"{_DEFINITION}/pagesMetadata/1.1.0/schema.json",
-                "pageOrder": list(names),
-                "activePageName": names[0],
-            }
-        ),
-        "definition/report.json": as_json(
-            {
-                "$schema": f"{_DEFINITION}/report/3.3.0/schema.json",
-                "themeCollection": {
-                    "customTheme": {
-                        "name": theme,
-                        "reportVersionAtImport": {
-                            "visual": "2.9.0", "report": "3.3.0", "page": "2.1.0",
-                        },
-                        "type": resources,
-                    }
-                },
-                "resourcePackages": [
-                    {
-                        "name": resources,
-                        "type": resources,
-                        "items": [{"name": theme, "path": theme, "type": "CustomTheme"}],
-                    }
-                ],
-                "settings": {
-                    "defaultDrillFilterOtherVisuals": True,
-                    "defaultFilterActionIsDataFilter": True,
-                },
-            }
-        ),
-        f"StaticResources/{resources}/{theme}": as_json(THEME),
-    }  # fmt: skip
 
 
 @dataclass

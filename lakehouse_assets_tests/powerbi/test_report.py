@@ -16,8 +16,8 @@ from lakehouse_assets.catalog.pages import Page, Slicer, Source, Visual
 from lakehouse_assets.catalog.registry import Column, Measure, Registry
 from lakehouse_assets.domains import PAGES, REGISTRY, ROLES
 from lakehouse_assets.pages.own import OWN_PAGES
+from lakehouse_assets.powerbi.files import static
 from lakehouse_assets.powerbi.project import Project, projects
-from lakehouse_assets.powerbi.report import COLOURS
 from lakehouse_assets.powerbi.sources import KINDS, Kind
 from lakehouse_assets.powerbi.visuals import SHOWN
 from lakehouse_assets_tests.airline.samples import REPOSITORY
@@ -289,4 +289,6 @@ def test_values_that_several_tables_have_are_shared_unless_they_identify_someone
 def test_colours_are_those_of_the_pages() -> None:
     css = (REPOSITORY / "lakehouse_assets" / "pages" / "assets" / "pages.css").read_text("utf-8")
     light = css[: css.index("--c10") + 20]
-    assert [f"--c{n}: {colour};" in light for n, colour in enumerate(COLOURS, 1)] == [True] * 10
+    theme = json.loads(static("Report")["StaticResources/RegisteredResources/Lakehouse.json"])
+    shown = enumerate(theme["dataColors"], 1)
+    assert [f"--c{n}: {colour};" in light for n, colour in shown] == [True] * 10
