@@ -200,23 +200,20 @@ def _labels(domains: Iterable[Domain]) -> dict[SourceColumn, Sequence[str]]:
 def _stored(table: Table, lake: Lake) -> Entry:
     """Return the version, rows, history and masked sample of a table."""
     computed = next((view for view in lake.registry.views if view.table == table), None)
+    nothing: Entry = {"stored": None, "versions": [], "sample": []}
     try:
         if computed is not None:
-            return {
-                "stored": None,
-                "versions": [],
-                "sample": _sample(lake, View(table, False, computed)),
-            }
+            return nothing | {"sample": _sample(lake, View(table, False, computed))}
         history = lake.history(table, _VERSIONS)
         if not history:
-            return {"stored": None, "versions": [], "sample": []}
+            return nothing
         counts = lake.rows_by_partition(table)
         sample = _sample(lake, View(table, history=True), counts)
     except DamagedTableError as error:
-        return {"stored": {"damaged": str(error)}, "versions": [], "sample": []}
+        return nothing | {"stored": {"damaged": str(error)}}
     except LakehouseError:
         # A view of tables that are not built.
-        return {"stored": None, "versions": [], "sample": []}
+        return nothing
     return {
         "stored": {
             "version": history[0].number,
