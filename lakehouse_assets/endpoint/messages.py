@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from lakehouse_assets.endpoint.sqlstate import SqlError
@@ -176,14 +176,5 @@ def copy_out(columns: int) -> bytes:
 
 def error(failure: SqlError, severity: str = "ERROR") -> bytes:
     """Build an error."""
-    return message(b"E", _report(severity, failure.sqlstate, str(failure)))
-
-
-def notice(sqlstate: str, sentence: str) -> bytes:
-    """Build a warning."""
-    return message(b"N", _report("WARNING", sqlstate, sentence))
-
-
-def _report(severity: str, sqlstate: str, sentence: str) -> bytes:
-    fields: Mapping[str, str] = {"S": severity, "V": severity, "C": sqlstate, "M": sentence}
-    return b"".join(key.encode() + text(value) for key, value in fields.items()) + b"\0"
+    fields = {"S": severity, "V": severity, "C": failure.sqlstate, "M": str(failure)}
+    return message(b"E", b"".join(k.encode() + text(v) for k, v in fields.items()) + b"\0")
