@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -145,39 +145,17 @@ def _quoted(text: str) -> str:
 
 def _of_binary(value: bytes, oid: int) -> str:
     """Return the text of a value in the binary format."""
-    if oid == 16:
-        return "true" if value != b"\0" else "false"
-    if oid in {20, 21, 23}:
-        return str(int.from_bytes(value, signed=True))
-    if oid == 26:
-        return str(int.from_bytes(value))
-    if oid in {700, 701}:
-        return repr(struct.unpack("!f" if oid == 700 else "!d", value)[0])
-    if oid == 17:
-        return "\\x" + value.hex()
-    if oid == 1082:
-        return (_EPOCH + timedelta(days=struct.unpack("!i", value)[0])).isoformat()
-    if oid in {1083, 1114, 1184}:
-        return _moment(struct.unpack("!q", value)[0], oid)
-    if oid == 1186:
-        microseconds, days, months = struct.unpack("!qii", value)
-        return f"{months} months {days} days {microseconds} microseconds"
-    if oid == NUMERIC:
-        return _of_numeric(value)
-    if oid == 2950:
-        return str(uuid.UUID(bytes=value))
-    if oid in _ELEMENTS:
-        return _of_array(value)
-    if oid == 3802:
-        return value[1:].decode()
-    return value.decode()
+    return (_of_array if oid in _ELEMENTS else _TEXTS.get(oid, bytes.decode))(value)
 
 
-def _moment(microseconds: int, oid: int) -> str:
-    moment = datetime(2000, 1, 1) + timedelta(microseconds=microseconds)  # noqa: DTZ001
-    if oid == 1083:
-        return moment.time().isoformat()
-    return moment.isoformat(" ") + ("+00" if oid == 1184 else "")
+def _moment(value: bytes) -> datetime:
+    (microseconds,) = struct.unpack("!q", value)
+    return datetime(2000, 1, 1) + timedelta(microseconds=microseconds)  # noqa: DTZ001
+
+
+def _interval(value: bytes) -> str:
+    microseconds, days, months = struct.unpack("!qii", value)
+    return f"{months} months {days} days {microseconds} microseconds"
 
 
 def _of_numeric(value: bytes) -> str:
@@ -210,3 +188,22 @@ def _of_array(value: bytes) -> str:
         texts.append('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"')
         at += size
     return "{" + ",".join(texts) + "}"
+
+
+# Texts of values in the binary format, by PostgreSQL's number of their type; others are texts.
+_TEXTS: dict[int, Callable[[bytes], str]] = {
+    16: lambda value: "true" if value != b"\0" else "false",
+    17: lambda value: "\\x" + value.hex(),
+    **dict.fromkeys((20, 21, 23), lambda value: str(int.from_bytes(value, signed=True))),
+    26: lambda value: str(int.from_bytes(value)),
+    700: lambda value: repr(struct.unpack("!f", value)[0]),
+    701: lambda value: repr(struct.unpack("!d", value)[0]),
+    1082: lambda value: (_EPOCH + timedelta(*struct.unpack("!i", value))).isoformat(),
+    1083: lambda value: _moment(value).time().isoformat(),
+    1114: lambda value: _moment(value).isoformat(" "),
+    1184: lambda value: _moment(value).isoformat(" ") + "+00",
+    1186: _interval,
+    NUMERIC: _of_numeric,
+    2950: lambda value: str(uuid.UUID(bytes=value)),
+    3802: lambda value: value[1:].decode(),
+}
