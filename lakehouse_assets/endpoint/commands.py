@@ -165,13 +165,12 @@ def _fetch(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
 def _copy(text: str, low: Sequence[str], words: Sequence[str]) -> Command:
     if "stdout" not in low:
         raise SqlError("42501", "This endpoint is read-only; write COPY (SELECT ...) TO STDOUT.")
-    last = len(low) - 1 - low[::-1].index("stdout")
-    ends = [match.start() for match in re.finditer(r"\bto\s+stdout\b", text, re.IGNORECASE)]
-    if not ends or low[last - 1] != "to":
+    found = re.fullmatch(r"copy\b(.*)\bto\s+stdout\b(.*)", text, re.IGNORECASE | re.DOTALL)
+    if found is None:
         raise IndexError
-    source = text[len("copy") : ends[-1]].strip()
+    source = found[1].strip()
     query = source if source.startswith("(") else f"SELECT * FROM {source}"  # noqa: S608  # checked
-    return Command("copy", query, options=tuple(map(_bare, words[last + 1 :])))
+    return Command("copy", query, options=tuple(map(_bare, _WORD.findall(found[2]))))
 
 
 _READERS: Final = {
