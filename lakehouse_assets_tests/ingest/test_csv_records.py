@@ -110,7 +110,7 @@ cells = st.text(
 ).map(lambda cell: cell.rstrip("\r"))  # before a line feed it would end the line
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=10),
     end=st.sampled_from(["\n", "\r\n"]),

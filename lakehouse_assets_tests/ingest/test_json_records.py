@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -38,10 +37,6 @@ def test_the_content_decides_between_array_and_lines(split, name):
     assert split('{"a":1}\n{"b":"x"}\n', name) == want
     assert split('\ufeff  \n [{"a":1}, {"b":"x"}]\n', name) == want
     assert split('\ufeff{"a":1}\r\n\r\n{"b":"x"}', name) == want
-
-
-def test_packed(split):
-    assert split(gzip.compress(b'{"a":"\xc3\xbc"}\n'), "a.jsonl.gz") == [Record(1, ("ü", None))]
 
 
 @pytest.mark.parametrize(

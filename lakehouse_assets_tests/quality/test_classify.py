@@ -176,21 +176,6 @@ def test_files_are_in_order_by_day_then_name_and_rows_as_they_stand(
     assert {row["id"]: row["amount"] for row in engine.rows(taken)} == stays
 
 
-def test_an_expectation_that_cannot_be_judged_does_not_hold(engine: Engine) -> None:
-    rows = delivered([(1, None, 1, "a.csv")])
-    found = verdicts(engine, sorted_out(frame(engine, rows), EXPECTATIONS))
-    assert found == {"1/a.csv#1": ("quarantined", ["amount_is_given", "amount_is_small"], None)}
-
-
-def test_without_drop_expectations_nothing_is_quarantined(engine: Engine) -> None:
-    rows = delivered([(1, 99, 1, "a.csv"), (1, None, 1, "a.csv")])
-    found = verdicts(engine, sorted_out(frame(engine, rows), EXPECTATIONS[3:]))
-    assert found == {
-        "1/a.csv#1": ("accepted", [], None),
-        "1/a.csv#2": ("duplicate", [], "1/a.csv#1"),
-    }
-
-
 def test_a_key_of_an_earlier_delivery_names_the_row_that_was_kept_there(engine: Engine) -> None:
     rows = delivered(
         [(1, 2, 2, "a.csv"), (1, 4, 2, "a.csv"), (2, 2, 2, "a.csv"), (3, 99, 2, "a.csv")]

@@ -49,7 +49,7 @@ def hostile(dataset: Dataset) -> list[str]:
     """Return texts that stand for something, some of them drawn with a fixed seed."""
     rng = random.Random(20)  # noqa: S311
     signs = "0123456789.,-+/: eE%\u20ac\u00e9\u3042#'\"()ABCxyz\u0661\u2212"
-    drawn = ["".join(rng.choices(signs, k=rng.randint(1, 12))) for _ in range(60)]
+    drawn = ["".join(rng.choices(signs, k=rng.randint(1, 12))) for _ in range(30)]
     texts = [*HOSTILE, *drawn]
     return [t for t in texts if t.strip(WHITE_SPACE) and t.strip().lower() not in dataset.nothing]
 
