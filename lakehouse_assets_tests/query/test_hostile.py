@@ -27,7 +27,7 @@ from lakehouse_assets.query.locked import locked_connection
 from lakehouse_assets.query.policy import prepare
 from lakehouse_assets.query.session import Sessions
 from lakehouse_assets_tests.lake.samples import make_lake, put, window
-from lakehouse_assets_tests.query.hostile import GUESSES, LIST, generated, statements
+from lakehouse_assets_tests.query.hostile import generated, statements
 
 KEY = "KEYHUSH-of-this-test"
 MEMBERS = Table(
@@ -144,7 +144,7 @@ def said(run: Callable[[], Any]) -> str:
 
 
 def hostile(folder: Path) -> list[str]:
-    own = [text.replace("{folder}", str(folder)) for text in statements(LIST)]
+    own = [text.replace("{folder}", str(folder)) for text in statements("hostile.sql")]
     return [*own, *generated(60, seed=26)]
 
 
@@ -155,7 +155,7 @@ def leaks(found: str, statement: str) -> bool:
 
 def test_the_secrets_are_there(folder: Path, owner: duckdb.DuckDBPyConnection) -> None:
     """Statements that nobody checks show them where tables are as they are stored."""
-    for text in statements(GUESSES):
+    for text in statements("guesses.sql"):
         assert owner.cursor().execute(text).fetchall()[0][0] > 0, text
     shown = [
         text
@@ -240,7 +240,7 @@ def test_masked_and_filtered_values_cannot_be_guessed(
 ) -> None:
     found = []
     alone = locked(owner)
-    for text in statements(GUESSES):
+    for text in statements("guesses.sql"):
         guarded = guard(text, GUEST, KNOWN)
         sql = text if layer == "second" else guarded.sql
         run = {"first": owner, "second": alone}.get(layer) or locked(owner, guarded.columns)
