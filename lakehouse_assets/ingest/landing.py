@@ -63,15 +63,8 @@ class LandedFile:
 
     @property
     def local(self) -> Path:
-        """Local path of its content.
-
-        Raises:
-            LakehouseError: it is in cloud storage and was not fetched.
-        """
-        if not isinstance(self.path, Path):
-            raise LakehouseError(
-                f"{self.name} is in cloud storage; read it within LandingZone.fetched()."
-            )
+        """Local path of its content, within `LandingZone.fetched`."""
+        assert isinstance(self.path, Path), f"{self.name} was not fetched"  # noqa: S101
         return self.path
 
     @property
@@ -287,13 +280,7 @@ class LandingZone:
         return self._files.read(f"{dataset.path}/{name}")
 
     def keep_note(self, dataset: Dataset, name: str, content: bytes) -> None:
-        """Write a file that is not a delivery into a dataset's folder, atomically.
-
-        Raises:
-            ValueError: the name does not begin with _, so the file would be a delivery.
-        """
-        if not name.startswith("_"):
-            raise ValueError(f"{name} would be taken for a delivery")
+        """Write a file that is not a delivery, as its name begins with _, atomically."""
         self._files.put(f"{dataset.path}/{name}", content)
 
     def _check_exists(self) -> None:

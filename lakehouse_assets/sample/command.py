@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -53,8 +53,6 @@ def add_options(parser: argparse.ArgumentParser, config: type[Any]) -> None:
 
 def _option(field: Field[Any], kind: Any) -> dict[str, Any]:
     given = {"dest": field.name, "default": field.default, "help": f"default: {field.default}"}
-    if field.default is MISSING:
-        raise TypeError(f"{field.name} has no default")
     if kind is bool:
         return given | {"action": argparse.BooleanOptionalAction}
     if choices := get_args(kind):

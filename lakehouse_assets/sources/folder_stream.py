@@ -12,7 +12,6 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -135,15 +134,6 @@ class _Partition:
         begun = [found for found in files if found[0] <= self.position]
         return begun[-1] if begun else next(iter(files), None)
 
-    @contextmanager
-    def closed_on_error(self) -> Iterator[None]:
-        """Close the files if the block fails."""
-        try:
-            yield
-        except LakehouseError:
-            self.close()
-            raise
-
     def release_count(self) -> None:
         """Close the file whose lines were counted."""
         if self.counted:
@@ -191,8 +181,11 @@ class FolderSource:
             files = partition.files()
             first = files[0][0] if files else 0
             partition.position = first if wanted is None else wanted
-            with partition.closed_on_error():
+            try:
                 check_offset(topic, number, partition.position, first, partition.end())
+            except LakehouseError:
+                partition.close()
+                raise
             if before := self._assigned.pop((topic, number), None):
                 before.close()
             self._assigned[topic, number] = partition

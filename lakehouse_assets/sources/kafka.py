@@ -236,8 +236,6 @@ class KafkaSource:
         return len(came)
 
     def _metadata(self, topic: str | None) -> Any:
-        if topic is None:
-            return self._asked(lambda seconds: self._consumer.list_topics(timeout=seconds))
         return self._asked(lambda seconds: self._consumer.list_topics(topic, seconds), topic)
 
     def _asked(self, call: Callable[[float], T], topic: str | None = None) -> T:

@@ -175,9 +175,9 @@ class Ingest:
                     events, parsed.minutes, rejects, parsed.rejects.num_rows, ends
                 )
         written = replace(written, messages=messages, undeclared=parsed.undeclared)
-        return self._reached_by(written, positions)
+        return self._with_offsets(written, positions)
 
-    def _reached_by(self, written: Cycle, positions: Mapping[tuple[str, int], int]) -> Cycle:
+    def _with_offsets(self, written: Cycle, positions: Mapping[tuple[str, int], int]) -> Cycle:
         """Add the offsets that were reached, and how many are left, to what was written."""
         ends = self._source.ends()
         lag = {place: max(ends.get(place, 0) - offset, 0) for place, offset in positions.items()}

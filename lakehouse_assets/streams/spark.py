@@ -118,7 +118,7 @@ class SparkIngest(Ingest):
             # Behind the control records of transactions, too, which are in no batch.
             reached = json.loads(last["sources"][0]["endOffset"])[topic]
             positions |= {(topic, int(number)): offset for number, offset in reached.items()}
-        return self._reached_by(sum(written, Cycle()), positions)
+        return self._with_offsets(sum(written, Cycle()), positions)
 
     def _batch(self, frame: DataFrame) -> Cycle:
         """Write the messages of a batch, partition by partition.

@@ -175,5 +175,3 @@ def test_a_note_is_kept_beside_the_deliveries_and_is_none(zone):
         assert zone.note(THINGS, "_seen") == text
     assert names(zone) == []
     assert zone.strays([THINGS]) == []
-    with pytest.raises(ValueError, match="would be taken for a delivery"):
-        zone.keep_note(THINGS, "seen", b"x")

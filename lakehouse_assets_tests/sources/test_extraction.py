@@ -385,5 +385,3 @@ def test_memory_is_read_as_it_was_written(zone):
     zone.keep_note(ORDERS, "_copied.json", b"{}")
     with pytest.raises(LakehouseError, match=r"_copied\.json cannot be read"):
         recall(zone, ORDERS)
-    with pytest.raises(ValueError, match="taken for a delivery"):
-        zone.keep_note(ORDERS, "copied.json", b"{}")
