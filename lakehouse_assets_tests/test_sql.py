@@ -16,8 +16,9 @@ from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.gold import value as gold_value
 from lakehouse_assets.domains.retail.gold import sales as gold_sales
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake import table_cache
+from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
+from lakehouse_assets.lake.table_path import TablePath
 from lakehouse_assets.lake.views import views
 from lakehouse_assets.query.session import ask
 from lakehouse_assets_tests.airline.samples import House
@@ -103,12 +104,13 @@ def test_only_the_logs_of_tables_that_a_statement_names_are_opened(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, query: str, opened: set[str]
 ) -> None:
     found: set[str] = set()
+    open_table = log.open_table
 
-    def noted(folder: Any, **options: Any) -> Any:
+    def noted(folder: TablePath) -> Any:
         found.add(folder.uri.rpartition("/")[2])
-        return table_cache.take_table(folder, **options)
+        return open_table(folder)
 
-    monkeypatch.setattr("lakehouse_assets.lake.delta.take_table", noted)
+    monkeypatch.setattr(log, "open_table", noted)
     asked(lake, query)
     assert found == opened
 

@@ -19,7 +19,7 @@ from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.errors import DamagedTableError, LakehouseError
 from lakehouse_assets.governance.lineage import Lineage
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.snapshot import snapshot_of
+from lakehouse_assets.lake.snapshot import Snapshot
 from lakehouse_assets.lake.views import View
 from lakehouse_assets.ml.spec import ModelSpec
 from lakehouse_assets.quality.tables import QUALITY_EVENTS, QUALITY_RULES
@@ -244,12 +244,11 @@ def _sample(lake: Lake, view: View, counts: Mapping[Any, int] | None = None) -> 
     if not shown:
         return []
     order = [F.col(name).asc_nulls_last() for name in table.keys]
-    with snapshot_of(lake) as snapshot:
-        frame = snapshot.frame(view)
-        if table.partition and filled:
-            frame = frame.filter(F.col(table.partition.column) == F.lit(max(filled)))
-        first = frame.select(*dict.fromkeys((*table.keys, *shown))).orderBy(*order)
-        rows = lake.engine.rows(first.limit(_SAMPLE_ROWS))
+    frame = Snapshot(lake).frame(view)
+    if table.partition and filled:
+        frame = frame.filter(F.col(table.partition.column) == F.lit(max(filled)))
+    first = frame.select(*dict.fromkeys((*table.keys, *shown))).orderBy(*order)
+    rows = lake.engine.rows(first.limit(_SAMPLE_ROWS))
     return [[MASKED if c.pii else _text(row[c.name]) for c in table.columns] for row in rows]
 
 

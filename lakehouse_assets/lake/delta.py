@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lakehouse_assets.catalog.registry import Column, Registry, Table
@@ -29,7 +28,6 @@ from lakehouse_assets.lake.predicate import (
     to_sql,
 )
 from lakehouse_assets.lake.schema import arrow_schema, differences, stored_differences
-from lakehouse_assets.lake.table_cache import return_table, take_table
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.lake.writer import Change, FencedError, Progress, Written
 from lakehouse_assets.storage.identity import DEFAULT, Identity
@@ -87,13 +85,11 @@ class Lake:
     def open(self, table: Table) -> DeltaTable | None:
         """Open a table; None if and only if it does not exist.
 
-        The caller has it exclusively; `give_back` returns it, so that the next `open` is cheaper.
-
         Raises:
             LakehouseError: the table is damaged, the store denies access, or the table uses
                 features that this engine would misread.
         """
-        found = take_table(self._root.table(table))
+        found = log.open_table(self._root.table(table))
         foreign = log.foreign_features(found) if found else frozenset()
         if foreign and not self._writer.knows_every_feature:
             raise LakehouseError(
@@ -102,24 +98,15 @@ class Lake:
             )
         return found
 
-    def give_back(self, table: Table, found: DeltaTable | None) -> None:
-        """Return a table from `open`, so that the next `open` reads only the commits since."""
-        if found is not None:
-            return_table(self._root.table(table), found)
-
     def version(self, table: Table) -> int | None:
         """Return the current version, None if the table does not exist."""
         found = self.open(table)
-        version = None if found is None else found.version()
-        self.give_back(table, found)
-        return version
+        return None if found is None else found.version()
 
     def history(self, table: Table, limit: int | None = None) -> list[Version]:
         """Return the newest versions with the origin of their rows, newest first."""
         found = self.open(table)
-        versions = log.history(found, limit) if found else []
-        self.give_back(table, found)
-        return versions
+        return log.history(found, limit) if found else []
 
     def ensure(self, table: Table) -> DeltaTable:
         """Open a table for writing; create it from its declaration if it does not exist.
@@ -173,8 +160,6 @@ class Lake:
         else:
             needed = {*columns, *columns_of(selection or Everything())} if columns else None
             frame = self.scan(declared, found, needed)
-            if version is None:
-                self.give_back(declared, found)
         where = to_filter(selection or Everything())
         if where is not None:
             frame = frame.filter(where)
@@ -192,12 +177,10 @@ class Lake:
         if self._writer.knows_every_feature:
             return self.engine.checkpoint(self.read(table, selection))
         found = self.open(table)
-        rows = arrow_schema(table).empty_table()
-        if found is not None:
-            check_declaration(table, found)
-            rows = log.rows_of(found, table, to_sql(selection))
-        self.give_back(table, found)
-        return self.engine.from_arrow(rows)
+        if found is None:
+            return self.engine.from_arrow(arrow_schema(table).empty_table())
+        check_declaration(table, found)
+        return self.engine.from_arrow(log.rows_of(found, table, to_sql(selection)))
 
     def scan(
         self, table: Table, found: DeltaTable, names: Collection[str] | None = None
@@ -274,10 +257,7 @@ class Lake:
                 written the same messages; nothing changes.
             LakehouseError: as for `write`.
         """
-        written = self._change(table, frame, replaced, commit, progress)
-        version = int(written.found.version())
-        self.give_back(table, written.found)
-        return version
+        return int(self._change(table, frame, replaced, commit, progress).found.version())
 
     def progress(self, table: Table, sources: Iterable[str]) -> dict[str, int]:
         """Return the offset that a table has reached in each source; none that it has not read."""
@@ -285,7 +265,6 @@ class Lake:
         if found is None:
             return {}
         reached = {source: found.transaction_version(source) for source in sources}
-        self.give_back(table, found)
         return {source: offset for source, offset in reached.items() if offset is not None}
 
     def _change(
@@ -319,7 +298,10 @@ class Lake:
                 "; nothing was written. Correct the transformation or the declaration."
             )
         path = self._root.table(table)
-        return self._writer.apply(Change(table, path, found, selection, commit, progress), rows)
+        change = Change(table, path, found, selection, commit, progress)
+        written = self._writer.apply(change, rows)
+        path.note_version(written.found.version())
+        return written
 
     def _lineage(self, table: Table, frame: DataFrame) -> Mapping[str, frozenset[SourceColumn]]:
         """Return the lineage of the columns; a failure is only a warning, and rows are written."""
@@ -337,79 +319,50 @@ class Lake:
         written: Written,
         lineage: Mapping[str, frozenset[SourceColumn]],
     ) -> WriteReport:
-        """Report the committed version; its log gives the counts unless it lacks them."""
-        found = written.found
-        files = log.files_of(found)
-        inside = to_python_predicate(selection)
-        chosen = [file for file in files if inside(file.partition)]
-        by_log = not log.foreign_features(found)
-        rows = log.sum_rows(files) if by_log else None
-        if rows is None:
-            rows = sum(self._count_by_partition(table, self._scan(table, found)).values())
-            by_log = False
-        counts: Mapping[Any, int] = log.rows_by_partition(chosen)
-        if not by_log or isinstance(selection, Values):
-            # Rows are counted where the log has no statistics or counts only whole partitions.
-            whole = replace(selection, only=None) if isinstance(selection, Windows) else selection
-            where = to_filter(whole)
-            frame = self._scan(table, found)
-            frame = frame if where is None else frame.filter(where)
-            counts = self._count_by_partition(table, frame)
-        version = found.version()
-        self.give_back(table, found)
+        """Report the committed version."""
+        found, inside = written.found, to_python_predicate(selection)
+        stored = self.rows_by_partition(table, found)
+        counts = {value: rows for value, rows in stored.items() if inside(value)}
+        if isinstance(selection, Values):
+            # The log counts only whole partitions.
+            selected = self._scan(table, found).filter(to_filter(selection))
+            counts = self._count_by_partition(table, selected)
+        files = [file for file in log.files_of(found) if inside(file.partition)]
         return WriteReport(
-            version=version,
-            rows=rows,
+            version=found.version(),
+            rows=sum(stored.values()),
             partition_rows=sum(counts.values()),
-            rows_by_partition={str(value): number for value, number in counts.items()},
-            files=len(chosen),
-            bytes=sum(file.bytes for file in chosen),
+            rows_by_partition={str(value): rows for value, rows in counts.items()},
+            files=len(files),
+            bytes=sum(file.bytes for file in files),
             lineage=lineage,
             sample=written.sample,
         )
 
-    def rows_by_partition(
-        self, table: Table, found: DeltaTable | None = None, version: int | None = None
-    ) -> dict[Any, int]:
+    def rows_by_partition(self, table: Table, found: DeltaTable | None = None) -> dict[Any, int]:
         """Count rows by partition value from the table's log, without reading data.
 
-        The data is read only if the table uses features with which the log's counts may be wrong,
-        such as deletion vectors.
+        The data is read only if the log has no counts, or the table uses features with which they
+        may be wrong, such as deletion vectors.
 
         Args:
             table: The table to count.
-            found: The open table, if the caller has it.
-            version: The version to count; None for the newest.
-
-        Raises:
-            LakehouseError: the log was written without row counts, or there is no such version.
+            found: The open table, at the version to count; None for the newest.
         """
-        if found is not None:
-            return self._rows_by_partition(table, found)
-        found = self.open(table)
-        if version is not None and (found is None or found.version() != version):
-            return self._rows_by_partition(table, log.load_version(table, found, version))
-        counts = self._rows_by_partition(table, found)
-        self.give_back(table, found)
-        return counts
+        found = found or self.open(table)
+        if found is None:
+            return {}
+        files = log.files_of(found)
+        if log.foreign_features(found) or log.sum_rows(files) is None:
+            return self._count_by_partition(table, self._scan(table, found))
+        return log.rows_by_partition(files)
 
     def rows_read(self, table: Table, frame: DataFrame) -> dict[Any, int]:
         """Count rows by partition value in the version of the table that the frame reads."""
         version = self.engine.versions_read(frame).get(table.identifier)
-        return {} if version is None else self.rows_by_partition(table, version=version)
-
-    def _rows_by_partition(self, table: Table, found: DeltaTable | None) -> dict[Any, int]:
-        if found is None:
+        if version is None:
             return {}
-        if log.foreign_features(found):
-            return self._count_by_partition(table, self._scan(table, found))
-        files = log.files_of(found)
-        if log.sum_rows(files) is None:
-            raise LakehouseError(
-                f"The log of table {table.name} has no row counts; rewrite the table with "
-                "statistics."
-            )
-        return log.rows_by_partition(files)
+        return self.rows_by_partition(table, log.load_version(table, self.open(table), version))
 
     def _count_by_partition(self, table: Table, frame: DataFrame) -> dict[Any, int]:
         value = F.col(table.partition.column) if table.partition else F.lit(None).cast("string")

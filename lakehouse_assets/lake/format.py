@@ -19,23 +19,25 @@ FORMAT = 1
 """Format of the lakes that this version writes: tables as Delta at `<domain>/<table>`."""
 
 FILE = ".lakehouse.json"
-_NEWER = (
-    "The lake {root} has format {found}, but this version reads formats up to {known}; install the "
-    "newer version of lakehouse_assets that wrote it."
-)
 
 
-def format_of(files: Files) -> int | None:
+def _format_of(files: Files, root: object) -> int | None:
     """Return the format recorded in a lake's root; 0 if it is unreadable, None if there is none.
 
     Raises:
-        LakehouseError: the root cannot be read.
+        LakehouseError: the root cannot be read, or a newer version built the lake.
     """
     content = files.read(FILE)
     try:
-        return None if content is None else int(json.loads(content)["format"])
+        found = None if content is None else int(json.loads(content)["format"])
     except (ValueError, KeyError, TypeError):
         return 0
+    if found is not None and found > FORMAT:
+        raise LakehouseError(
+            f"The lake {root} has format {found}, but this version reads formats up to {FORMAT}; "
+            "install the newer version of lakehouse_assets that wrote it."
+        )
+    return found
 
 
 def check_format(root: Location, identity: Identity, registry: Registry) -> None:
@@ -45,11 +47,9 @@ def check_format(root: Location, identity: Identity, registry: Registry) -> None
         LakehouseError: a newer version built the lake, or the lake must be migrated first.
     """
     files = files_at(root, identity)
-    found = format_of(files)
+    found = _format_of(files, root)
     if found == FORMAT or (found is None and not _has_tables(files, registry)):
         return
-    if found is not None and found > FORMAT:
-        raise LakehouseError(_NEWER.format(root=root, found=found, known=FORMAT))
     raise LakehouseError(
         f"The lake {root} was built by an earlier version; run `lakehouse migrate`, which "
         "compares its tables with their declarations and keeps every row."
@@ -75,7 +75,7 @@ def stamp(files: Files) -> None:
     Raises:
         LakehouseError: the root cannot be written.
     """
-    if format_of(files) is None:
+    if files.read(FILE) is None:
         files.put(FILE, json.dumps({"format": FORMAT}).encode())
 
 
@@ -96,10 +96,8 @@ def migrate(lake: Lake) -> list[str]:
     from lakehouse_assets.lake.delta import check_declaration
 
     files = lake.files
-    if files is None or (found := format_of(files)) == FORMAT:
+    if files is None or _format_of(files, lake.root) == FORMAT:
         return []
-    if found is not None and found > FORMAT:
-        raise LakehouseError(_NEWER.format(root=lake.root, found=found, known=FORMAT))
     compared, problems = [], []
     for table in lake.registry:
         try:
@@ -109,8 +107,6 @@ def migrate(lake: Lake) -> list[str]:
                 compared.append(f"{table.domain}.{table.name}")
         except DamagedTableError as error:
             problems.append(str(error))
-        else:
-            lake.give_back(table, stored)
     if problems:
         raise LakehouseError(" ".join([*problems, "The lake was not migrated."]))
     if not compared:

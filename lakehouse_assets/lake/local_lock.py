@@ -14,9 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_NAME = ".lock"
-_CLAIM = ".claim"
-
 
 @contextmanager
 def claim(uri: str, who: str) -> Iterator[str | None]:
@@ -31,12 +28,10 @@ def claim(uri: str, who: str) -> Iterator[str | None]:
     Yields:
         None, or who has claimed it already.
     """
-    folder = _log_folder(uri)
-    if folder is None:
-        yield None
-        return
-    handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with _opened(uri, ".claim") as handle:
+        if handle is None:
+            yield None
+            return
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,8 +40,6 @@ def claim(uri: str, who: str) -> Iterator[str | None]:
         os.ftruncate(handle, 0)
         os.write(handle, who.encode())
         yield None
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -59,19 +52,20 @@ def local_lock(uri: str, *, alone: bool) -> Iterator[None]:
         uri: Address of the table, which must exist.
         alone: Whether the lock is exclusive; otherwise it is shared.
     """
-    folder = _log_folder(uri)
-    if folder is None:
+    with _opened(uri, ".lock") as handle:
+        if handle is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
+
+
+@contextmanager
+def _opened(uri: str, name: str) -> Iterator[int | None]:
+    """Open a lock file in the folder of a table's log; None in an object store."""
+    if "://" in uri:
+        yield None
         return
-    handle = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(Path(uri, "_delta_log", name), os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        yield
+        yield handle
     finally:
         os.close(handle)
-
-
-def _log_folder(uri: str) -> Path | None:
-    """Return the folder of a table's log; None in an object store."""
-    path = uri.removeprefix("file://")
-    return None if "://" in path else Path(path, "_delta_log")

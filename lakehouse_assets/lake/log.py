@@ -75,6 +75,8 @@ def open_table(path: TablePath) -> DeltaTable | None:
         )
     if path.is_empty(found.version()):
         raise _damaged(path, f"the commit of its newest version {found.version()} is empty")
+    if found.version() > noted:
+        path.note_version(found.version())
     return found
 
 
@@ -193,7 +195,8 @@ def load_version(table: Table, found: DeltaTable | None, version: int) -> DeltaT
             f"Table {table.name} has no version {version}; its newest is {found.version()}."
         )
     try:
-        found.load_as_version(version)
+        if version != found.version():
+            found.load_as_version(version)
     except DeltaError as error:
         raise LakehouseError(
             f"Version {version} of table {table.name} can no longer be read "

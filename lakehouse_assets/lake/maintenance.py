@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
@@ -22,35 +23,7 @@ _RETENTION = "delta.deletedFileRetentionDuration"
 _LOG_RETENTION, _LOGS_ARE_KEPT = "delta.logRetentionDuration", "interval 30 days"
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A table's size.
-
-    Attributes:
-        files: Live data files.
-        bytes: Their size.
-    """
-
-    files: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Maintained:
-    """Result of maintaining a table.
-
-    Attributes:
-        before: Its size before.
-        after: Its size after.
-        removed: Files of old versions that were removed from the store.
-    """
-
-    before: Measure
-    after: Measure
-    removed: int
-
-
-def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | None:
+def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> dict[str, int] | None:
     """Compact a table, order it by its clustered columns, remove old files, write a checkpoint.
 
     Only partitions with more than one file are rewritten; rows and their values do not change.
@@ -61,42 +34,34 @@ def maintain(lake: Lake, table: Table, *, ordered: bool = True) -> Maintained | 
         ordered: Whether to order the rows, which costs several times as much as compacting.
 
     Returns:
-        The result; None if the table does not exist.
+        Live files and bytes before and after, and the old files that were removed, by name; None
+        if the table does not exist.
 
     Raises:
         LakehouseError: the lake cannot be written, or another writer changed the table meanwhile.
     """
-    from deltalake import CommitProperties
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
     found = lake.open(table)
     if found is None:
         return None
-    before = measure(found)
+    figures = _size(found, "before")
     # A stream would leave thousands of files a day; its tables say how long they keep them.
     retention = None if _RETENTION in table.properties else RETENTION_HOURS
-    try:
-        with local_lock(lake.uri(table), alone=False):
-            # Logs drop old commits, so maintenance repeats the origin of the last write.
-            last = log.last_write(found)
-            properties = CommitProperties(custom_metadata=last.as_metadata() if last else None)
-            _compact(found, table, properties, ordered=ordered)
-            removed = found.vacuum(
-                retention_hours=retention, dry_run=False, commit_properties=properties
-            )
-            found.create_checkpoint()
-    except CommitFailedError as error:
-        raise LakehouseError(
-            f"Table {table.name} was changed during maintenance. Nothing is lost; run the "
-            "maintenance again."
-        ) from error
-    except (DeltaError, OSError) as error:
-        raise LakehouseError(
-            f"Table {table.name} cannot be maintained ({one_line(error)}); check free space "
-            "and write permissions of the lake (LAKEHOUSE_ROOT)."
-        ) from error
+    with _commits(
+        lake,
+        table,
+        found,
+        f"Table {table.name} was changed during maintenance. Nothing is lost; run the "
+        "maintenance again.",
+        f"Table {table.name} cannot be maintained ({{reason}}); check free space and write "
+        "permissions of the lake (LAKEHOUSE_ROOT).",
+    ) as properties:
+        _compact(found, table, properties, ordered=ordered)
+        removed = found.vacuum(
+            retention_hours=retention, dry_run=False, commit_properties=properties
+        )
+        found.create_checkpoint()
     found.update_incremental()
-    return Maintained(before, measure(found), len(removed))
+    return figures | _size(found, "after") | {"old files removed": len(removed)}
 
 
 def purge(lake: Lake, table: Table) -> None:
@@ -108,47 +73,65 @@ def purge(lake: Lake, table: Table) -> None:
     Raises:
         LakehouseError: the lake cannot be written, or another writer changed the table meanwhile.
     """
-    from deltalake import CommitProperties
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
     found = lake.open(table)
     if found is None:
         return
     keeps = found.metadata().configuration
-    last = log.last_write(found)
-    properties = CommitProperties(custom_metadata=last.as_metadata() if last else None)
+    with _commits(
+        lake,
+        table,
+        found,
+        f"Table {table.name} was changed during the removal; run the same command again.",
+        f"Old versions of table {table.name} cannot be removed ({{reason}}); check write "
+        "permissions of the lake (LAKEHOUSE_ROOT), and run the same command again.",
+    ) as properties:
+        found.vacuum(
+            retention_hours=0,
+            dry_run=False,
+            enforce_retention_duration=False,
+            commit_properties=properties,
+        )
+        found.alter.set_table_properties(
+            {_LOG_RETENTION: "interval 0 seconds"}, commit_properties=properties
+        )
+        found.create_checkpoint()
+        found.cleanup_metadata()
+        found.alter.set_table_properties(
+            {_LOG_RETENTION: keeps.get(_LOG_RETENTION) or _LOGS_ARE_KEPT},
+            commit_properties=properties,
+        )
+
+
+@contextmanager
+def _commits(
+    lake: Lake, table: Table, found: DeltaTable, changed: str, failed: str
+) -> Iterator[CommitProperties]:
+    """Provide the properties of maintenance commits: logs drop old ones, so they repeat the origin.
+
+    Args:
+        lake: The lake.
+        table: The table.
+        found: The open table.
+        changed: Message if another writer changes the table meanwhile.
+        failed: Message for any other error; `{reason}` stands for its text.
+    """
+    from deltalake import CommitProperties
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
     try:
         with local_lock(lake.uri(table), alone=False):
-            found.vacuum(
-                retention_hours=0,
-                dry_run=False,
-                enforce_retention_duration=False,
-                commit_properties=properties,
-            )
-            found.alter.set_table_properties(
-                {_LOG_RETENTION: "interval 0 seconds"}, commit_properties=properties
-            )
-            found.create_checkpoint()
-            found.cleanup_metadata()
-            found.alter.set_table_properties(
-                {_LOG_RETENTION: keeps.get(_LOG_RETENTION) or _LOGS_ARE_KEPT},
-                commit_properties=properties,
-            )
+            last = log.last_write(found)
+            yield CommitProperties(custom_metadata=last.as_metadata() if last else None)
     except CommitFailedError as error:
-        raise LakehouseError(
-            f"Table {table.name} was changed during the removal; run the same command again."
-        ) from error
+        raise LakehouseError(changed) from error
     except (DeltaError, OSError) as error:
-        raise LakehouseError(
-            f"Old versions of table {table.name} cannot be removed ({one_line(error)}); check "
-            "write permissions of the lake (LAKEHOUSE_ROOT), and run the same command again."
-        ) from error
+        raise LakehouseError(failed.format(reason=one_line(error))) from error
 
 
-def measure(found: DeltaTable) -> Measure:
-    """Measure a table from its log alone."""
-    sizes = found.get_add_actions(flatten=True)["size_bytes"].to_pylist()
-    return Measure(len(sizes), sum(sizes))
+def _size(found: DeltaTable, when: str) -> dict[str, int]:
+    """Return the number and the bytes of a table's live files, from its log."""
+    files = log.files_of(found)
+    return {f"files {when}": len(files), f"bytes {when}": sum(file.bytes for file in files)}
 
 
 def _compact(

@@ -116,18 +116,15 @@ def to_sql(selection: Selection, dialect: Dialect = "delta_rs") -> str | None:
     if isinstance(selection, Values):
         listed = ", ".join(_literal(value, dialect) for value in selection.values)
         return f"{_quoted(selection.column)} IN ({listed})"
-    if isinstance(selection, Times):
-        name, kind = _quoted(selection.column), "TIMESTAMP " if dialect == "spark" else ""
-        times = " OR ".join(
-            f"({name} >= {kind}'{_moment(start)}' AND {name} < {kind}'{_moment(end)}')"
-            for start, end in selection.spans
-        )
-        return f"({times})"
-    name = _quoted(selection.partition.column)
+    column = selection.column if isinstance(selection, Times) else selection.partition.column
+    name = _quoted(column)
     windows = " OR ".join(
-        f"({name} >= DATE '{start}' AND {name} < DATE '{end}')" for start, end in selection.spans
+        f"({name} >= {_bound(start, dialect)} AND {name} < {_bound(end, dialect)})"
+        for start, end in selection.spans
     )
-    return f"({windows}) AND {to_sql(selection.only, dialect)}" if selection.only else windows
+    if isinstance(selection, Windows) and selection.only:
+        return f"({windows}) AND {to_sql(selection.only, dialect)}"
+    return f"({windows})"
 
 
 def to_filter(selection: Selection) -> Col | None:
@@ -175,8 +172,11 @@ def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _bound(value: date, dialect: Dialect) -> str:
+    if not isinstance(value, datetime):
+        return f"DATE '{value}'"
+    kind = "TIMESTAMP " if dialect == "spark" else ""
+    return kind + value.astimezone(UTC).strftime("'%Y-%m-%dT%H:%M:%S.%fZ'")
 
 
 def _literal(value: str, dialect: Dialect) -> str:

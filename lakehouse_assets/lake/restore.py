@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.errors import DamagedTableError, LakehouseError, one_line
@@ -13,9 +13,6 @@ from lakehouse_assets.lake.commits import Version
 from lakehouse_assets.lake.delta import Lake, check_declaration
 from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.writer import OvertakenError
-
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
 
 # Layers of tables that are computed from others, as a whole or by partition.
 _COMPUTED = ("gold", "segments")
@@ -54,21 +51,17 @@ def plan_restoration(lake: Lake, table: Table, version: int) -> Restoration:
             "of loaded files and messages. Deliver corrected files instead, then run `lakehouse "
             "run`."
         )
-    # Two handles: loading a version changes a handle, and the second is not from the cache.
+    # Loading a version changes a handle.
     found, other = lake.open(table), lake.open(table)
     earlier = log.load_version(table, other, version)
     if found is None:
         raise DamagedTableError(f"Table {table.name} was removed in the meantime.")
     check_declaration(table, earlier)
-    before, after = _files(found), _files(earlier)
-    rows = {
-        part: (_rows(before.get(part)), _rows(after.get(part)))
-        for part in before | after
-        if before.get(part) != after.get(part)
-    }
+    before, after = log.files_of(found), log.files_of(earlier)
+    changed = {file.partition for file in {*before} ^ {*after}}
+    rows = {part: (_rows_in(part, before), _rows_in(part, after)) for part in changed}
     newest = int(found.version())
     written = log.last_write(earlier)
-    lake.give_back(table, found)
     return Restoration(table, version, newest, written, rows)
 
 
@@ -100,18 +93,8 @@ def restore(lake: Lake, restoration: Restoration) -> int:
             f"({one_line(error)}); maintenance removes old files after a week, so choose a newer "
             "version."
         ) from error
-    version = int(found.version())
-    lake.give_back(table, found)
-    return version
+    return int(found.version())
 
 
-def _files(found: DeltaTable) -> dict[Any, dict[str, int]]:
-    """Return the rows of each live data file, by partition."""
-    files: dict[Any, dict[str, int]] = {}
-    for file in log.files_of(found):
-        files.setdefault(file.partition, {})[file.path] = file.rows or 0
-    return files
-
-
-def _rows(files: Mapping[str, int] | None) -> int:
-    return sum((files or {}).values())
+def _rows_in(partition: Any, files: Sequence[log.File]) -> int:
+    return sum(file.rows or 0 for file in files if file.partition == partition)

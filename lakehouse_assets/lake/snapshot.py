@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -38,29 +36,12 @@ class AsOf:
 NOW = AsOf()
 
 
-@contextmanager
-def snapshot_of(lake: Lake) -> Iterator[Snapshot]:
-    """Open a snapshot of the newest versions, and give its tables back at the end."""
-    snapshot = Snapshot(lake)
-    try:
-        yield snapshot
-    finally:
-        snapshot.give_back()
-
-
 class Snapshot:
     """The tables of a lake at their versions when they were first asked for."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._opened: dict[tuple[Table, AsOf], DeltaTable] = {}
-
-    def give_back(self) -> None:
-        """Return the open tables, so that the next snapshot is cheaper."""
-        for (table, as_of), found in self._opened.items():
-            if as_of == NOW:
-                self._lake.give_back(table, found)
-        self._opened.clear()
 
     def open(self, table: Table, as_of: AsOf = NOW) -> DeltaTable:
         """Open a table at its version in this snapshot.

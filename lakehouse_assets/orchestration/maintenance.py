@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -12,9 +11,6 @@ from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.local_lock import claim
 from lakehouse_assets.orchestration.retries import retry_transient
-
-if TYPE_CHECKING:
-    from lakehouse_assets.lake.maintenance import Maintained
 
 JOB = "maintenance"
 
@@ -50,9 +46,15 @@ def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
                     )
                     return
             for table in tables:
-                found = maintain(lake, table)
-                if found is not None:
-                    context.log_event(_observation(table, found))
+                figures = maintain(lake, table)
+                if figures is not None:
+                    context.log_event(
+                        dg.AssetObservation(
+                            dg.AssetKey(table.key),
+                            description="Files and bytes before and after maintenance.",
+                            metadata=figures,
+                        )
+                    )
 
     names = ", ".join(table.name for table in tables)
     return dg.op(
@@ -63,17 +65,3 @@ def _op(step: str, tables: Sequence[Table]) -> dg.OpDefinition:
         required_resource_keys={"lake"},
         pool=step,
     )(maintain_tables)
-
-
-def _observation(table: Table, found: "Maintained") -> dg.AssetObservation:
-    sides = {"before": found.before, "after": found.after}
-    figures = {
-        f"{figure} {when}": value
-        for when, side in sides.items()
-        for figure, value in (("files", side.files), ("bytes", side.bytes))
-    }
-    return dg.AssetObservation(
-        dg.AssetKey(table.key),
-        description="Files and bytes before and after maintenance.",
-        metadata={**figures, "old files removed": found.removed},
-    )

@@ -85,7 +85,7 @@ def reading(
         LakehouseError: the source or the lake cannot be used.
     """
     bronze = bronze_events(stream)
-    lake.give_back(bronze, lake.ensure(bronze))
+    lake.ensure(bronze)
     text = f"{who} (process {os.getpid()} on {socket.gethostname()}, since {clock.now():%H:%M} UTC)"
     with closing(source), claim(lake.uri(bronze), text) as taken:
         if taken is not None:

@@ -115,7 +115,6 @@ def table_events(
             "dagster/row_count": sum(rows.values()),
             "dagster/uri": lake.uri(table),
         }
-        lake.give_back(table, found)
         if table.layer == "bronze":
             metadata |= {"lag": read.left, "offsets": _offsets(read)}
         if table.partition is None:

@@ -15,7 +15,7 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.engine.duckdb_query import Query
 from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.snapshot import Snapshot, snapshot_of
+from lakehouse_assets.lake.snapshot import Snapshot
 from lakehouse_assets.lake.views import View, views
 from lakehouse_assets.query import policy
 from lakehouse_assets.query.audit import Asked, Reader
@@ -138,7 +138,8 @@ class Sessions:
                 )
             files[name] = self._deliveries.query(dataset, day)
         others = {**files, **statement.views}
-        with self._lock, snapshot_of(self.lake) as snapshot:
+        snapshot = Snapshot(self.lake)
+        with self._lock:
             key = tuple(
                 (name, named, snapshot.versions(*named)) for name, named in statement.names.items()
             )
@@ -322,8 +323,8 @@ def ask(
             )
         if confined:
             engine.confine(lake.root)
-        with _suggestions(lake, statement), snapshot_of(lake) as snapshot:
-            rows = engine.query(statement.text, _frames(snapshot, statement))
+        with _suggestions(lake, statement):
+            rows = engine.query(statement.text, _frames(Snapshot(lake), statement))
             return Answer(watch.rows_of(rows))
 
 

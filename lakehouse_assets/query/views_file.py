@@ -17,7 +17,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake, missing_columns
 from lakehouse_assets.lake.schema import comment
-from lakehouse_assets.lake.snapshot import snapshot_of
+from lakehouse_assets.lake.snapshot import Snapshot
 from lakehouse_assets.lake.views import View, every_view
 
 ROOT_VARIABLE = "lakehouse_root"
@@ -141,8 +141,7 @@ def _query(lake: Lake, engine: DuckDBEngine, view: View) -> str:
 def _scan(lake: Lake, engine: DuckDBEngine, table: Table) -> str:
     """Return SQL that reads a table; declared columns that it does not have yet are null."""
     source = _source(lake, engine, table)
-    with snapshot_of(lake) as snapshot:
-        absent = missing_columns(table, snapshot.open(table))
+    absent = missing_columns(table, Snapshot(lake).open(table))
     if not absent:
         return source
     nulls = ", ".join(

@@ -9,7 +9,6 @@ import pytest
 
 from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
-from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets_tests.lake.samples import (
     DAILY,
@@ -41,8 +40,7 @@ def lake(tmp_path: Path, engine: Engine) -> Lake:
 
 
 @pytest.fixture
-def three_days(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+def three_days(lake: Lake) -> Lake:
     """A table that the embedded engine wrote in another process, for whichever engine goes on."""
     put(embedded_lake(lake.root), DAILY, window(1, 3), [A, B, C])
-    monkeypatch.setattr(table_cache, "_cached", {})
     return lake

@@ -11,7 +11,6 @@ from lakehouse_assets import timeouts
 from lakehouse_assets.code_version import code_version
 from lakehouse_assets.engine import F
 from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.lake import table_cache
 from lakehouse_assets.lake.commits import Commit
 from lakehouse_assets.lake.predicate import Everything, Values
 from lakehouse_assets.orchestration.io_manager import NewRows, windows_of
@@ -79,7 +78,6 @@ def test_1_only_a_table_that_is_not_found_is_new(tmp_path, monkeypatch, text, he
         return real(*args, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(table_cache, "_cached", {})
         patched.setattr(deltalake, "DeltaTable", fails_once)
         patched.setattr(timeouts, "STEP_PAUSES", (0.0,))
         with nullcontext() if heals else pytest.raises((OSError, LakehouseError)):

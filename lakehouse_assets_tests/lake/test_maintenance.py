@@ -63,7 +63,7 @@ def test_files_become_fewer_and_rows_stay(scattered: House) -> None:
     before = rows(scattered)
     found = maintain(scattered.lake, SILVER_TRANSACTIONS)
     assert found is not None
-    assert (found.before.files, found.after.files) == (5, 2)
+    assert (found["files before"], found["files after"]) == (5, 2)
     assert rows(scattered) == before
     log = scattered.path(SILVER_TRANSACTIONS) / "_delta_log"
     assert list(log.glob("*.checkpoint.parquet"))
@@ -75,7 +75,7 @@ def test_versions_of_the_last_week_can_still_be_read(scattered: House) -> None:
     before = rows(scattered)
     found = maintain(scattered.lake, SILVER_TRANSACTIONS)
     assert found is not None
-    assert found.removed == 0
+    assert found["old files removed"] == 0
     lake = scattered.lake
     with lake.engine.scope():
         old = lake.engine.rows(lake.read(SILVER_TRANSACTIONS, version=version))
@@ -87,7 +87,7 @@ def test_a_table_that_is_in_order_is_not_rewritten(scattered: House) -> None:
     version = scattered.lake.version(SILVER_TRANSACTIONS)
     found = maintain(scattered.lake, SILVER_TRANSACTIONS)
     assert found is not None
-    assert found.before == found.after
+    assert found["files before"] == found["files after"]
     assert scattered.lake.version(SILVER_TRANSACTIONS) == version
     assert maintain(scattered.lake, gold.CUSTOMER_SPEND) is None
 
