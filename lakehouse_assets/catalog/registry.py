@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lakehouse_assets.engine.types import DataFrame
+from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 
 Layer = Literal["bronze", "silver", "gold", "segments"]

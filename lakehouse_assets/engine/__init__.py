@@ -6,7 +6,6 @@ interface of engines, `current.py` holds the active one; `duckdb.py` is the embe
 `spark.py` is Spark.
 """
 
-from lakehouse_assets.engine.current import F, W
-from lakehouse_assets.engine.types import Col, DataFrame
+from lakehouse_assets.engine.current import Col, DataFrame, F, W
 
 __all__ = ["Col", "DataFrame", "F", "W"]

@@ -1,4 +1,4 @@
-"""The interfaces that every engine implements."""
+"""The interface that every engine implements."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from lakehouse_assets.engine.types import Col, DataFrame
+from lakehouse_assets.engine.current import DataFrame
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lakehouse_assets.catalog.registry import Column
+    from lakehouse_assets.engine.duckdb_dialect import DuckDBDialect
+    from lakehouse_assets.engine.spark_dialect import SparkDialect
 
 _Results = TypeVar("_Results")
 
@@ -26,52 +28,6 @@ class SourceColumn:
 
     def __str__(self) -> str:
         return f"{self.table}.{self.column}"
-
-
-class Dialect(Protocol):
-    """Functions of the vocabulary that an engine implements in its own way."""
-
-    def trim(self, column: Col, characters: str) -> Col:
-        """Trim any of the characters at both ends."""
-
-    def is_any(self, column: Col, values: Sequence[str]) -> Col:
-        """Say whether text is one of the values; null if it is null."""
-
-    def lower(self, column: Col) -> Col:
-        """Convert to lower case, letter by letter."""
-
-    def upper(self, column: Col) -> Col:
-        """Convert to upper case, letter by letter."""
-
-    def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
-        r"""Replace every match; `\1` is the first group."""
-
-    def parse_date(self, column: Col, pattern: str) -> Col:
-        """Parse text of the pattern's shape as a date; null if there is no such day."""
-
-    def to_micros(self, column: Col) -> Col:
-        """Return a timestamp as microseconds since 1970."""
-
-    def from_micros(self, column: Col) -> Col:
-        """Return microseconds since 1970 as a timestamp."""
-
-    def hash_text(self, column: Col) -> Col:
-        """Return the first 60 bits of MD5 as a number."""
-
-    def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
-        """Cast text to decimal, rounded half up; null on overflow."""
-
-    def round_half_up(self, column: Col, digits: int) -> Col:
-        """Round half away from zero to a double."""
-
-    def mean(self, column: Col, digits: int) -> Col:
-        """Average, rounded half up."""
-
-    def percentile(self, column: Col, share: float) -> Col:
-        """Aggregate doubles to a quantile, interpolated linearly."""
-
-    def proportion(self, total: Col, part: Col, whole: Col) -> Col:
-        """Return `total * part / whole`, exact and truncated toward zero."""
 
 
 class Engine(Protocol):
@@ -90,8 +46,8 @@ class Engine(Protocol):
         """The engine's `pyspark.sql.Window`."""
 
     @property
-    def dialect(self) -> Dialect:
-        """The engine's implementation of the vocabulary."""
+    def dialect(self) -> DuckDBDialect | SparkDialect:
+        """What engines do differently in the functions of `vocabulary.py`."""
 
     def scan_delta(
         self, uri: str, version: int, table: str, columns: Sequence[Column]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:
     from lakehouse_assets.engine.base import Engine
+
+# SQLFrame's and PySpark's classes share no base class and neither is imported before an engine
+# starts, so for the type checker they are opaque.
+DataFrame: TypeAlias = Any
+Col: TypeAlias = Any
 
 _active: list[Engine] = []
 

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, finalize
 
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
+from lakehouse_assets.engine.current import DataFrame
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
 from lakehouse_assets.engine.duckdb_query import Query
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
@@ -28,7 +29,6 @@ from lakehouse_assets.engine.duckdb_unions import Unions
 from lakehouse_assets.engine.lineage import Relations, columns_of_query
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.sqlframe_patches import apply_patches, frame_of
-from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError
 
 if TYPE_CHECKING:

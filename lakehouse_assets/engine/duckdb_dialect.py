@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lakehouse_assets.engine.types import Col
+from lakehouse_assets.engine.current import Col, F
 
 # Numbers as text without an exponent: DuckDB casts 5e-324 to 0.01 and loses 1234567890.5e-4.
 _PLAIN = "lakehouse_plain_number"
@@ -51,20 +51,14 @@ class DuckDBDialect:
 
     def is_any(self, column: Col, values: Sequence[str]) -> Col:
         """Search the values in an array; DuckDB turns a long IN into a join for each use."""
-        from sqlframe.duckdb import functions as F
-
         return F.array_contains(F.array(*map(F.lit, values)), column)
 
     def lower(self, column: Col) -> Col:
         """Convert to lower case; DuckDB does so letter by letter."""
-        from sqlframe.duckdb import functions as F
-
         return F.lower(column)
 
     def upper(self, column: Col) -> Col:
         """Convert to upper case; DuckDB does so letter by letter."""
-        from sqlframe.duckdb import functions as F
-
         return F.upper(column)
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
@@ -85,8 +79,6 @@ class DuckDBDialect:
 
     def hash_text(self, column: Col) -> Col:
         """Return the first 60 bits of MD5 as a number."""
-        from sqlframe.duckdb import functions as F
-
         return F.concat(F.lit("0x"), F.substring(F.md5(column), 1, 15)).cast("bigint")
 
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
@@ -95,8 +87,6 @@ class DuckDBDialect:
 
     def round_half_up(self, column: Col, digits: int) -> Col:
         """Round the number's shortest decimal text, in which halves are exact."""
-        from sqlframe.duckdb import functions as F
-
         rounded = self.to_decimal(column.cast("string"), 38, digits)
         # Via text again: DuckDB converts a decimal to a double by division, which is inexact.
         rounded = rounded.cast("string").cast("double")
@@ -105,14 +95,10 @@ class DuckDBDialect:
 
     def mean(self, column: Col, digits: int) -> Col:
         """Divide the exact sum by the count in whole numbers."""
-        from sqlframe.duckdb import functions as F
-
         return _call(_MEAN, F.sum(column), F.count(column), F.lit(digits))
 
     def percentile(self, column: Col, share: float) -> Col:
         """Aggregate to a quantile."""
-        from sqlframe.duckdb import functions as F
-
         return _call("quantile_cont", column, F.lit(share))
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
@@ -123,7 +109,6 @@ class DuckDBDialect:
 def _call(function: str, column: Col, *arguments: Any) -> Col:
     """Call a DuckDB function that the PySpark API does not have."""
     from sqlframe.duckdb import Column
-    from sqlframe.duckdb import functions as F
 
     rest = [F.lit(a) if isinstance(a, str) else a for a in arguments]
     return Column.invoke_anonymous_function(column, function, *rest)

@@ -7,11 +7,10 @@ null for a gap. Sums are exact, so that the results do not depend on the order o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 from lakehouse_assets.engine import vocabulary as v
-from lakehouse_assets.engine.current import F, W
-from lakehouse_assets.engine.types import Col, DataFrame
+from lakehouse_assets.engine.current import Col, DataFrame, F, W
 
 FENCES: Final = {"tukey": (0.25, 0.75), "ctukey": (0.10, 0.90)}
 """Quantiles between which a residual is normal, by method."""
@@ -65,24 +64,23 @@ def rounded(column: Col, digits: int) -> Col:
     return F.floor(column * scale + F.lit(0.5)).cast("double") / scale
 
 
-def fill_linear(frame: DataFrame, series: Sequence[str], points: int) -> DataFrame:
+def fill_linear(frame: DataFrame, points: int) -> DataFrame:
     """Give each series every position from its first value on, and fill gaps on a straight line.
 
     Gaps after the last value stay; `ml.series.series_fill_linear` does so without `fill_edges`.
 
     Args:
-        frame: `position` (bigint), `value` without nulls and the columns of `series`; no position
-            of a series twice.
-        series: Columns that identify a series.
+        frame: `series`, `position` (bigint) and `value` without nulls; no position of a series
+            twice.
         points: Number of positions.
 
     Returns:
-        The columns of `series`, `position`, `value` (null in a gap) and `filled`.
+        `series`, `position`, `value` (null in a gap) and `filled`.
     """
-    order = W.partitionBy(*series).orderBy(F.col("position").asc_nulls_last())
+    order = W.partitionBy("series").orderBy(F.col("position").asc_nulls_last())
     following = v.staged(
         frame.select(
-            *series,
+            "series",
             F.col("position").alias("_start"),
             F.col("value").alias("_value"),
             F.lead("position").over(order).alias("_next"),
@@ -100,76 +98,62 @@ def fill_linear(frame: DataFrame, series: Sequence[str], points: int) -> DataFra
     share = v.ratio(past, F.col("_next") - F.col("_start"))
     line = F.col("_value") + (F.col("_right") - F.col("_value")) * share
     return spread.select(
-        *series,
+        "series",
         F.col("position").cast("bigint").alias("position"),
         F.when(past == F.lit(0), F.col("_value")).alias("value"),
         F.when(past == F.lit(0), F.col("_value")).otherwise(line).alias("filled"),
     )
 
 
-def with_anomalies(
-    frame: DataFrame,
-    series: Sequence[str],
-    *,
-    value: str = "value",
-    period: Col,
-    learned: Col | None = None,
-    trend: Literal["avg", "linefit", "none"] = "avg",
-    threshold: float = 1.5,
-    method: Literal["tukey", "ctukey"] = "ctukey",
-) -> DataFrame:
-    """Add `baseline`, `score` and `flag` as `ml.series.series_decompose_anomalies` computes them.
+def with_scores(frame: DataFrame, learned: Col | None = None) -> DataFrame:
+    """Add `baseline` and `score` as `ml.series.series_decompose_anomalies` computes them.
 
-    The score is in ranges between the fences.
+    The baseline is season and mean; the score is in ranges between the fences of `ctukey`.
 
     Args:
-        frame: `position`, the value and the columns of `series`.
-        series: Columns that identify a series.
-        value: Column of the value, a double.
-        period: Period of the row's series in positions, 0 for none.
+        frame: `series`, `position`, `filled` and `period` (of the series in positions, 0 for none).
         learned: Condition of the rows that are learned from; all by default.
-        trend: `avg`, `linefit` or `none`.
-        threshold: Lowest absolute score of an anomaly.
-        method: The fences.
     """
-    whole = W.partitionBy(*series)
-    known = F.col(value) if learned is None else F.when(learned, F.col(value))
+    whole = W.partitionBy("series")
+    known = F.col("filled") if learned is None else F.when(learned, F.col("filled"))
     columns = frame.columns
+    period = F.col("period")
     phased = v.staged(
         frame.select(
             *columns,
-            period.alias("_period"),
             (F.col("position") % F.greatest(period, F.lit(1))).alias("_phase"),
             known.alias("_known"),
         )
     )
-    middle = v.percentile(F.col("_known"), 0.5, (*series, "_phase"))
+    middle = v.percentile(F.col("_known"), 0.5, ("series", "_phase"))
     seasonal = v.staged(
         phased.select(
             *phased.columns,
-            F.when(F.col("_period") > F.lit(0), middle).otherwise(F.lit(0.0)).alias("_seasonal"),
+            F.when(period > F.lit(0), middle).otherwise(F.lit(0.0)).alias("_seasonal"),
         )
     )
     left = v.staged(
         seasonal.select(*seasonal.columns, (F.col("_known") - F.col("_seasonal")).alias("_left"))
     )
-    based = v.staged(_with_trend(left, whole, trend))
-    baseline = F.col("_seasonal") + F.col("_trend")
+    total = F.sum(F.col("_left").cast(_EXACT)).over(whole).cast("double")
+    level = v.ratio(total, F.count(F.col("_left")).over(whole))
+    based = v.staged(left.select(*left.columns, level.alias("_level")))
+    baseline = F.col("_seasonal") + F.col("_level")
     residual = v.staged(
         based.select(
             *columns,
             baseline.alias("baseline"),
-            (F.col(value) - baseline).alias("_residual"),
+            (F.col("filled") - baseline).alias("_residual"),
             (F.col("_known") - baseline).alias("_learned"),
         )
     )
-    low, high = FENCES[method]
+    low, high = FENCES["ctukey"]
     fenced = v.staged(
         residual.select(
             *residual.columns,
-            v.percentile(F.col("_learned"), low, series).alias("_low"),
-            v.percentile(F.col("_learned"), high, series).alias("_high"),
-            F.max(F.abs(F.col(value))).over(whole).alias("_largest"),
+            v.percentile(F.col("_learned"), low, ["series"]).alias("_low"),
+            v.percentile(F.col("_learned"), high, ["series"]).alias("_high"),
+            F.max(F.abs(F.col("filled"))).over(whole).alias("_largest"),
         )
     )
     width = F.greatest(
@@ -179,46 +163,4 @@ def with_anomalies(
         F.col("_residual") - F.col("_low"), F.lit(0.0)
     )
     score = F.coalesce(F.when(width > F.lit(0.0), over / width), F.lit(0.0))
-    scored = v.staged(fenced.select(*columns, "baseline", score.alias("score")))
-    flag = (
-        F.when(F.col("score") >= F.lit(threshold), F.lit(1))
-        .when(F.col("score") <= F.lit(-threshold), F.lit(-1))
-        .otherwise(F.lit(0))
-    )
-    return scored.select(*scored.columns, flag.cast("int").alias("flag"))
-
-
-def _with_trend(left: DataFrame, whole: Col, trend: str) -> DataFrame:
-    """Add `_trend`, which is learned from `_left`."""
-    if trend == "none":
-        return left.select(*left.columns, F.lit(0.0).alias("_trend"))
-    place = F.when(F.col("_left").isNotNull(), F.col("position"))
-    means = left.select(
-        *left.columns,
-        _mean(F.col("_left"), whole).alias("_level"),
-        _mean(place, whole).alias("_centre"),
-    )
-    if trend == "avg":
-        return means.withColumn("_trend", F.col("_level"))
-    away = F.col("position").cast("double") - F.col("_centre")
-    known = F.when(F.col("_left").isNotNull(), away)
-    products = v.staged(
-        v.staged(means).select(
-            *means.columns,
-            away.alias("_away"),
-            _total(known * (F.col("_left") - F.col("_level")), whole).alias("_products"),
-            _total(known * known, whole).alias("_squares"),
-        )
-    )
-    slope = F.when(F.col("_squares") > F.lit(0.0), F.col("_products") / F.col("_squares"))
-    line = F.col("_level") + F.coalesce(slope, F.lit(0.0)) * F.col("_away")
-    return products.select(*products.columns, line.alias("_trend"))
-
-
-def _total(column: Col, whole: Col) -> Col:
-    return F.sum(column.cast(_EXACT)).over(whole).cast("double")
-
-
-def _mean(column: Col, whole: Col) -> Col:
-    """Return the mean; null without values."""
-    return v.ratio(_total(column, whole), F.count(column).over(whole))
+    return fenced.select(*columns, "baseline", score.alias("score"))

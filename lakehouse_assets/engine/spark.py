@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 
 from lakehouse_assets.engine.base import SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
+from lakehouse_assets.engine.current import DataFrame
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_memory import explain_lack_of_memory
-from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, QueryError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from lakehouse_assets.engine.case_mapping import to_lower, to_upper
-from lakehouse_assets.engine.types import Col
+from lakehouse_assets.engine.current import Col, F
 
 # Text of at most this many digits that denotes a double is always its shortest text.
 _SURE_DIGITS = 15
@@ -23,8 +23,6 @@ class SparkDialect:
 
     def trim(self, column: Col, characters: str) -> Col:
         """Trim any of the characters at both ends."""
-        from pyspark.sql import functions as F
-
         # Trimming a set of characters is slow; most values start and end in plain ASCII.
         first, last = F.ascii(column), F.ascii(F.substring(column, -1, 1))
         plain = first.between(_FIRST_PLAIN, _LAST_PLAIN) & last.between(_FIRST_PLAIN, _LAST_PLAIN)
@@ -36,8 +34,6 @@ class SparkDialect:
 
     def lower(self, column: Col) -> Col:
         """Convert to lower case, letter by letter."""
-        from pyspark.sql import functions as F
-
         # Most text is plain ASCII, for which Spark's own function suffices.
         return F.when(_is_ascii(column), F.lower(column)).otherwise(
             F.translate(column, *to_lower())
@@ -45,23 +41,17 @@ class SparkDialect:
 
     def upper(self, column: Col) -> Col:
         """Convert to upper case, letter by letter."""
-        from pyspark.sql import functions as F
-
         return F.when(_is_ascii(column), F.upper(column)).otherwise(
             F.translate(column, *to_upper())
         )
 
     def rewrite(self, column: Col, pattern: str, replacement: str) -> Col:
         """Replace every match; in Java, a dollar sign marks a group."""
-        from pyspark.sql import functions as F
-
         java = re.sub(r"\\([1-9])", r"$\1", replacement)
         return F.regexp_replace(column, F.lit(pattern), F.lit(java))
 
     def parse_date(self, column: Col, pattern: str) -> Col:
         """Reorder to year, month and day, and cast; Spark's own patterns fail or guess."""
-        from pyspark.sql import functions as F
-
         parts = re.split("(yyyy|M+|d+)", pattern)
         groups = [part[0] for part in parts[1::2]]
         shape = "".join(
@@ -72,20 +62,14 @@ class SparkDialect:
 
     def to_micros(self, column: Col) -> Col:
         """Return a timestamp as microseconds since 1970."""
-        from pyspark.sql import functions as F
-
         return F.unix_micros(column)
 
     def from_micros(self, column: Col) -> Col:
         """Return microseconds since 1970 as a timestamp."""
-        from pyspark.sql import functions as F
-
         return F.timestamp_micros(column)
 
     def hash_text(self, column: Col) -> Col:
         """Return the first 60 bits of MD5 as a number."""
-        from pyspark.sql import functions as F
-
         return F.conv(F.substring(F.md5(column), 1, 15), 16, 10).cast("bigint")
 
     def to_decimal(self, column: Col, precision: int, scale: int) -> Col:
@@ -98,8 +82,6 @@ class SparkDialect:
         Java 17 does not always write the shortest text of a double. If its text is just below a
         half, and the half is the same double, the half is the shorter text.
         """
-        from pyspark.sql import functions as F
-
         exact = f"decimal(38,{digits})"
         number = column.cast("double")
         rounded = column.cast("string").try_cast(exact)
@@ -119,8 +101,6 @@ class SparkDialect:
 
     def mean(self, column: Col, digits: int) -> Col:
         """Divide the exact sum by the count in whole numbers."""
-        from pyspark.sql import functions as F
-
         whole = "decimal(38,0)"
         total = F.sum(column.cast("decimal(32,6)"))
         millionths = (F.abs(total).cast("decimal(38,6)") * F.lit(_MILLION)).cast(whole)
@@ -135,8 +115,6 @@ class SparkDialect:
 
     def percentile(self, column: Col, share: float) -> Col:
         """Aggregate to a quantile."""
-        from pyspark.sql import functions as F
-
         return F.percentile(column, share)
 
     def proportion(self, total: Col, part: Col, whole: Col) -> Col:
@@ -144,8 +122,6 @@ class SparkDialect:
 
         Quotient and remainder are handled separately, so that no product has more than 36 digits.
         """
-        from pyspark.sql import functions as F
-
         narrow, wide = "decimal(18,0)", "decimal(38,0)"
         divisor = F.when(whole > F.lit(0), whole).cast(narrow)
         size, share = F.abs(total.cast(wide)), part.cast(narrow)
@@ -159,6 +135,4 @@ class SparkDialect:
 
 
 def _is_ascii(column: Col) -> Col:
-    from pyspark.sql import functions as F
-
     return F.length(column) == F.octet_length(column)

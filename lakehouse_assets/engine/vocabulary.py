@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Literal, get_args
 
-from lakehouse_assets.engine.current import F, W, active
-from lakehouse_assets.engine.types import Col, DataFrame
+from lakehouse_assets.engine.current import Col, DataFrame, F, W, active
 from lakehouse_assets.errors import LakehouseError
 
 # Everything that Unicode calls white space, and two invisible characters that exports leave behind.

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lakehouse_assets.engine import DataFrame
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import one_line
 from lakehouse_assets.lake.local_lock import local_lock
 from lakehouse_assets.lake.predicate import to_sql

@@ -17,9 +17,8 @@ from pydantic import PrivateAttr
 from lakehouse_assets.catalog.registry import Grain, Registry, Table
 from lakehouse_assets.clock import following
 from lakehouse_assets.code_version import code_version
-from lakehouse_assets.engine import F
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine.base import SourceColumn
-from lakehouse_assets.engine.types import DataFrame
 from lakehouse_assets.errors import LakehouseError, SourceNotReadyError
 from lakehouse_assets.lake.commits import Commit, WriteReport
 from lakehouse_assets.lake.delta import Lake

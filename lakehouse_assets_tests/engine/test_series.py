@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -31,7 +29,7 @@ def worlds() -> np.ndarray:
     return rows
 
 
-def build(engine: Engine, rows: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
+def build(engine: Engine, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Compute series on an engine; gaps have no row."""
     number, position = np.nonzero(~np.isnan(rows))
     given = pa.table(
@@ -43,47 +41,35 @@ def build(engine: Engine, rows: np.ndarray, **options: Any) -> dict[str, np.ndar
         with engine.scope():
             named = engine.from_arrow(given)
             numbers = series.numbers_of(named, ["name"])
-            filled = series.fill_linear(series.numbered(named, numbers), ["series"], POINTS)
+            filled = series.fill_linear(series.numbered(named, numbers), POINTS)
             period = F.when(F.col("series").isin(4, 5), F.lit(0)).otherwise(F.lit(48))
-            frame = series.with_anomalies(
-                filled,
-                ["series"],
-                value="filled",
-                period=period,
-                learned=F.col("position") < F.lit(POINTS - TEST),
-                threshold=1.0,
-                **options,
-            )
+            learned = F.col("position") < F.lit(POINTS - TEST)
+            frame = series.with_scores(filled.withColumn("period", period), learned)
             found = engine.arrow_stream(series.with_names(frame, numbers)).read_all()
     finally:
         current.activate(before)
     number = [int(name[1:]) for name in found["name"].to_pylist()]
     position = found["position"].to_numpy()
     results = {}
-    for name in ("value", "filled", "baseline", "score", "flag"):
+    for name in ("value", "filled", "baseline", "score"):
         # Before its first value a series has no rows.
-        results[name] = np.where(name in ("score", "flag"), 0.0, np.full(rows.shape, np.nan))
+        results[name] = np.full(rows.shape, 0.0 if name == "score" else np.nan)
         results[name][number, position] = found[name].to_numpy()
     return results
 
 
-@pytest.mark.parametrize("method", ["tukey", "ctukey"])
-@pytest.mark.parametrize("trend", ["avg", "linefit", "none"])
-def test_frames_are_decomposed_like_arrays(
-    spark_engine: Engine, trend: arrays.Trend, method: arrays.Method
-) -> None:
+def test_frames_are_decomposed_like_arrays(spark_engine: Engine) -> None:
     rows = worlds()
     filled = arrays.series_fill_linear(rows, fill_edges=False)
     wanted = [
-        arrays.series_decompose_anomalies(row, 1.0, period, trend, TEST, method)
+        arrays.series_decompose_anomalies(row, 1.0, period, test_points=TEST)
         for row, period in zip(filled, PERIODS, strict=True)
     ]
-    engines = [start_engine(), *([spark_engine] if trend != "none" else [])]
-    for engine in engines:
-        found = build(engine, rows, trend=trend, method=method)
+    for engine in (start_engine(), spark_engine):
+        found = build(engine, rows)
         assert found["filled"] == pytest.approx(filled, rel=1e-12, nan_ok=True)
         assert found["value"] == pytest.approx(rows, nan_ok=True)
-        for name in ("baseline", "score", "flag"):
+        for name in ("baseline", "score"):
             expected = np.array([getattr(one, name) for one in wanted], float)
             if name == "baseline":
                 before = np.cumsum(~np.isnan(rows), axis=1) == 0

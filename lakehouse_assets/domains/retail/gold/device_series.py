@@ -39,7 +39,6 @@ _MINUTE = 60_000_000
 _EXACT = "decimal(18,4)"
 _UNKNOWN = "Unknown"
 _KEYS = ("store_id", "device_id")
-_SERIES = ("series",)
 _STORE = Column("store_id", "string", "The store; Unknown if the device sends none.", False)
 _DEVICE = Column(
     "device_id", "string", "The device; All for the average of the store's devices.", False
@@ -182,19 +181,14 @@ def thermostat_forecast(thermostat: DataFrame, day: date) -> DataFrame:
     # The position of the first learned minute is 0.
     moved = v.staged(
         steps.join(last, F.col("position") > F.col("last") - F.lit(_LEARNED)).select(
-            *_SERIES,
+            "series",
             (F.col("position") - F.col("last") + F.lit(_LEARNED - 1)).alias("position"),
             "value",
         )
     )
-    filled = v.staged(series.fill_linear(moved, _SERIES, _LEARNED + AHEAD))
-    found = series.with_anomalies(
-        _with_period(filled, 1),
-        _SERIES,
-        value="filled",
-        period=F.col("period"),
-        learned=F.col("position") < F.lit(_LEARNED),
-    )
+    filled = v.staged(series.fill_linear(moved, _LEARNED + AHEAD))
+    learned = F.col("position") < F.lit(_LEARNED)
+    found = v.staged(series.with_scores(_with_period(filled, 1), learned))
     ahead = v.staged(found.join(last, F.col("position") >= F.lit(_LEARNED)))
     ahead = v.staged(series.with_names(ahead, names))
     shift = F.col("last") - F.lit(_LEARNED - 1)
@@ -246,8 +240,8 @@ def _scored(
     names = series.numbers_of(devices.select(*keys).unionByName(stores.select(*keys)), keys)
     values = v.staged(_valued(devices, keys, step).unionByName(_mean_of(stores, keys)))
     rows = v.staged(series.numbered(values, names))
-    filled = _with_period(v.staged(series.fill_linear(rows, _SERIES, points)), step)
-    found = series.with_anomalies(filled, _SERIES, value="filled", period=F.col("period"))
+    filled = _with_period(v.staged(series.fill_linear(rows, points)), step)
+    found = v.staged(series.with_scores(filled))
     is_known = F.col("value").isNotNull()
     # Up to the last position of any series.
     own_day = v.staged(
@@ -279,7 +273,7 @@ def _with_period(filled: DataFrame, step: int) -> DataFrame:
     With one or two days, an anomaly would be half of the daily pattern and distort the other day.
     """
     known = F.when(F.col("value").isNotNull(), F.col("position"))
-    whole = W.partitionBy(*_SERIES)
+    whole = W.partitionBy("series")
     bounds = v.staged(
         filled.select(
             *filled.columns,
