@@ -7,6 +7,7 @@ letter to one letter, whatever its context.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 # Letters whose full mapping has several letters and whose simple one is not their title case.
@@ -19,18 +20,13 @@ _PLANES = 0x20000
 @cache
 def to_upper() -> tuple[str, str]:
     """Return all letters with an upper case, and their upper-case letters in the same order."""
-    return _pairs({letter: _upper(letter) for letter in _letters()})
+    return _pairs(_upper)
 
 
 @cache
 def to_lower() -> tuple[str, str]:
     """Return all letters with a lower case, and their lower-case letters in the same order."""
-    return _pairs({letter: _LOWER.get(letter, letter.lower()) for letter in _letters()})
-
-
-def _letters() -> list[str]:
-    surrogates = range(0xD800, 0xE000)
-    return [chr(code) for code in range(_PLANES) if code not in surrogates]
+    return _pairs(lambda letter: _LOWER.get(letter, letter.lower()))
 
 
 def _upper(letter: str) -> str:
@@ -40,6 +36,7 @@ def _upper(letter: str) -> str:
     return _UPPER.get(letter, found if len(found) == 1 else letter)
 
 
-def _pairs(table: dict[str, str]) -> tuple[str, str]:
-    changed = {letter: other for letter, other in table.items() if letter != other}
+def _pairs(mapped: Callable[[str], str]) -> tuple[str, str]:
+    letters = (chr(code) for code in range(_PLANES) if not 0xD800 <= code < 0xE000)
+    changed = {letter: other for letter in letters if (other := mapped(letter)) != letter}
     return "".join(changed), "".join(changed.values())

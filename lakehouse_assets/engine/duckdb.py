@@ -101,9 +101,9 @@ class DuckDBEngine:
         self.dialect = DuckDBDialect()
         self._stores = DuckDBStores(self._connection)
         self.open_store = self._stores.open
+        self.address = self._stores.address
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
-        self._empty: dict[str, str] = {}
         self._origins: Relations = {}
         self._origin_versions: dict[str, dict[str, int]] = {}
         self._scoped: ScopedResources[_Stored] = ScopedResources(self._free)
@@ -113,7 +113,8 @@ class DuckDBEngine:
         # One write needs a plan's SQL several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
-    def _query(self, frame: DataFrame) -> str:
+    def sql_of(self, frame: DataFrame) -> str:
+        """Return a frame's query in DuckDB's dialect."""
         query = self._queries.get(frame)
         if query is None:
             try:
@@ -170,7 +171,7 @@ class DuckDBEngine:
         """Attach a version; the store is not accessed until a query runs."""
         run(
             self._connection,
-            f"ATTACH {literal(self._stores.address(uri))} AS {name} "
+            f"ATTACH {literal(self.address(uri))} AS {name} "
             f"(TYPE delta, PIN_SNAPSHOT true, VERSION {int(version)}, READ_ONLY)",
         )
 
@@ -192,7 +193,7 @@ class DuckDBEngine:
 
         for (at, of, table, names), view in self._scans.items():
             if (at, of) == (uri, version):
-                address = literal(self._stores.address(uri))
+                address = literal(self.address(uri))
                 try:
                     self._show_scan(
                         view, names, f"delta_scan({address}, version => {int(version)})"
@@ -207,8 +208,6 @@ class DuckDBEngine:
         self, data: pa.Table | pa.RecordBatchReader, table: str | None = None
     ) -> DataFrame:
         """Make a frame of Arrow data; its rows are kept until the scope ends."""
-        if not getattr(data, "num_rows", True):
-            return self._delivered_frame(self._without_rows(data, table), data.schema.names, table)
         name = new_name("checkpoint")
         arrow_input = f"arrow_{name}"
         self._connection.register(arrow_input, data)
@@ -217,24 +216,7 @@ class DuckDBEngine:
         finally:
             self._connection.unregister(arrow_input)
         self._scoped.add(_Stored("TABLE", name))
-        return self._delivered_frame(name, data.schema.names)
-
-    def _without_rows(self, data: pa.Table | pa.RecordBatchReader, table: str | None) -> str:
-        """Return an empty view with the columns of the data; it is shared and never dropped."""
-        key = f"{table}: {data.schema.remove_metadata()}"
-        if key not in self._empty:
-            name = new_name("empty")
-            self._connection.register(f"arrow_{name}", data)
-            try:
-                described = self._connection.execute(f"DESCRIBE arrow_{name}").fetchall()
-            finally:
-                self._connection.unregister(f"arrow_{name}")
-            selected = ", ".join(
-                f"CAST(NULL AS {kind}) AS {identifier(n)}" for n, kind, *_ in described
-            )
-            self._run(f"CREATE VIEW {name} AS SELECT {selected} WHERE false")
-            self._empty[key] = name
-        return self._empty[key]
+        return self._delivered_frame(name, data.schema.names, table)
 
     def _delivered_frame(
         self, name: str, columns: Sequence[str], table: str | None = None
@@ -255,7 +237,7 @@ class DuckDBEngine:
 
     def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
-        return self._keep(frame, "TABLE")
+        return self._keep(frame, "TABLE")[1]
 
     def stage(self, frame: DataFrame) -> DataFrame:
         """End a frame's plan and start a new one, without computing; valid until the scope ends.
@@ -263,14 +245,14 @@ class DuckDBEngine:
         SQLFrame copies the whole plan at each step, so building a plan takes time quadratic in its
         length. A view in between keeps plans short, and DuckDB optimises across it.
         """
-        return self._keep(frame, "VIEW")
+        return self._keep(frame, "VIEW")[1]
 
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
         """Concatenate frames with the same columns, each as a stage of its own."""
         if len(frames) == 1:
             return frames[0]
         columns = list(frames[0].columns)
-        stages = [self._stage_name(frame.select(*columns)) for frame in frames]
+        stages = [self._keep(frame.select(*columns), "VIEW")[0] for frame in frames]
         name = new_name("stage")
         selected = ", ".join(identifier(column) for column in columns)
         parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
@@ -299,7 +281,7 @@ class DuckDBEngine:
         import duckdb
         import pyarrow as pa
 
-        plan, versions = self._query(frame), self.versions_read(frame)
+        plan, versions = self.sql_of(frame), self.versions_read(frame)
         given = self.arrow_stream(frame)
         failed: list[Exception] = []
 
@@ -326,15 +308,11 @@ class DuckDBEngine:
         self._origin_versions[name] = versions
         return wider
 
-    def _stage_name(self, frame: DataFrame) -> str:
-        """Stage a frame and return the name of its view."""
-        self._keep(frame, "VIEW")
-        return self._scoped.last.name
-
-    def _keep(self, frame: DataFrame, kind: str) -> DataFrame:
+    def _keep(self, frame: DataFrame, kind: str) -> tuple[str, DataFrame]:
+        """Create a table or view of a frame's rows; return its name, and a frame of it."""
         name = new_name("checkpoint" if kind == "TABLE" else "stage")
         versions = self.versions_read(frame)
-        query = self._query(frame)
+        query = self.sql_of(frame)
         self._run(f"CREATE {kind} {name} AS {query}")
         self._scoped.add(_Stored(kind, name))
         if kind == "VIEW":
@@ -344,7 +322,7 @@ class DuckDBEngine:
         columns = frame.columns
         # DuckDB renames unnamed and duplicate columns.
         named = "" not in columns and len({*columns}) == len(columns)
-        return frame_of(self._session, name, columns if named else list(self._types(name)))
+        return name, frame_of(self._session, name, columns if named else list(self._types(name)))
 
     def prepared(self, transform: Callable[..., _Results]) -> Callable[..., _Results]:
         """Return a transformation whose plan is views over its inputs, which are replaced."""
@@ -355,7 +333,7 @@ class DuckDBEngine:
         def apply(**frames: DataFrame) -> _Results:
             for key, frame in frames.items():
                 name = names.setdefault(key, new_name("input"))
-                self._run(f"CREATE OR REPLACE VIEW {name} AS {self._query(frame)}")
+                self._run(f"CREATE OR REPLACE VIEW {name} AS {self.sql_of(frame)}")
                 if not made:
                     held.append(_Stored("VIEW", name))
                     self._delivered_frame(name, frame.columns)
@@ -387,7 +365,7 @@ class DuckDBEngine:
         """Run a frame and stream its rows on a cursor of its own, which leaves the session free."""
         import pyarrow as pa
 
-        first, *others = self._unions.apart(self._query(frame))
+        first, *others = self._unions.apart(self.sql_of(frame))
         reader = self._reader(first, batch_rows)
         if not others:
             return reader
@@ -400,10 +378,7 @@ class DuckDBEngine:
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""
-        query = self._unions.computed(self._query(frame))
-        reader = self._run(query).to_arrow_reader(10_000)
-        with self._stores.explained():
-            return list(reader.read_all().to_pylist())
+        return list(self.arrow_stream(frame).read_all().to_pylist())
 
     def _run(
         self, query: str, connection: duckdb.DuckDBPyConnection | None = None
@@ -474,14 +449,6 @@ class DuckDBEngine:
         """Make a frame of `domain.table`, which need not exist, for `sql_of`."""
         return frame_of(self._session, name, columns)
 
-    def sql_of(self, frame: DataFrame) -> str:
-        """Return a frame's query in DuckDB's dialect."""
-        return self._query(frame)
-
-    def address(self, uri: str) -> str:
-        """Return DuckDB's address of a place in the lake."""
-        return self._stores.address(uri)
-
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Open a further connection to the engine's instance of DuckDB."""
         return self._connection.cursor()
@@ -492,7 +459,7 @@ class DuckDBEngine:
         """Create a catalog with a view for each name; return its name and the views' queries."""
         catalog = new_name("names")
         self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
-        queries = {**{name: self._query(frame) for name, frame in frames.items()}, **views}
+        queries = {**{name: self.sql_of(frame) for name, frame in frames.items()}, **views}
         with self._on(catalog) as cursor:
             for name, query in queries.items():
                 schema, _, plain = name.rpartition(".")
@@ -514,9 +481,7 @@ class DuckDBEngine:
 
     def confine(self, root: str) -> None:
         """Restrict queries permanently to reading the lake at a root."""
-        lake, spill = (
-            f"{self._stores.address(at).rstrip('/')}/" for at in (root, self._spill.name)
-        )
+        lake, spill = (f"{self.address(at).rstrip('/')}/" for at in (root, self._spill.name))
         for setting in (
             f"allowed_directories = [{literal(lake)}, {literal(spill)}]",
             "enable_external_access = false",
@@ -526,11 +491,11 @@ class DuckDBEngine:
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
         """Derive, from the plan, which stored columns each output column comes from."""
-        return columns_of_query(self._query(frame), self._origins)
+        return columns_of_query(self.sql_of(frame), self._origins)
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
-        query = self._query(frame)
+        query = self.sql_of(frame)
         found: dict[str, int] = {}
         for name, versions in self._origin_versions.items():
             if f'"{name}"' in query:

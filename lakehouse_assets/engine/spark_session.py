@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -92,11 +92,9 @@ class SparkConfig:
     token: SecretStr | None = None
 
 
-@dataclass(frozen=True)
-class Jar:
+class Jar(NamedTuple):
     """A jar that our own sessions load."""
 
-    group: str
     artifact: str
     version: str
 
@@ -119,7 +117,7 @@ def declared_jars() -> list[Jar]:
         return re.sub(r"\$\{([^}]+)\}", lambda match: properties[match[1]], raw)
 
     return [
-        Jar(text(node, "groupId"), text(node, "artifactId"), text(node, "version"))
+        Jar(text(node, "artifactId"), text(node, "version"))
         for node in root.findall(f"{_POM}dependencies/{_POM}dependency")
     ]
 
@@ -140,8 +138,10 @@ def open_session(config: SparkConfig) -> Any:
         session = _connect(config, config.remote)
     else:
         session = _classic(config)
-    for name, value in {**_MEANING, **_changeable(config.options)}.items():
-        _set(session, name, value)
+    changeable = {n: value for n, value in config.options.items() if n.startswith("spark.sql.")}
+    for name, value in {**_MEANING, **changeable}.items():
+        if session.conf.get(name, None) != value and session.conf.isModifiable(name):
+            session.conf.set(name, value)
     _silence()
     atexit.register(_stop, session)
     return session
@@ -385,16 +385,6 @@ def _reach(host: str, port: int, what: str, setting: str) -> None:
             f"No {what} answers at {host}:{port} ({error.strerror or error}); start it, or correct "
             f"{setting}."
         ) from None
-
-
-def _changeable(options: Mapping[str, str]) -> dict[str, str]:
-    """Select the options that can be set on a running session."""
-    return {name: value for name, value in options.items() if name.startswith("spark.sql.")}
-
-
-def _set(session: Any, name: str, value: str) -> None:
-    if session.conf.get(name, None) != value and session.conf.isModifiable(name):
-        session.conf.set(name, value)
 
 
 def _silence() -> None:

@@ -191,12 +191,7 @@ class Lake:
             DamagedTableError: the stored table differs from its declaration.
         """
         check_declaration(table, found)
-        return self._scan(table, found, names)
-
-    def _scan(
-        self, table: Table, found: DeltaTable, names: Collection[str] | None = None
-    ) -> DataFrame:
-        """Scan the named columns, or all of them; fewer columns make a cheaper plan."""
+        # Fewer columns make a cheaper plan.
         columns = [column for column in table.columns if not names or column.name in names]
         absent = missing_columns(table, found)
         stored = [column for column in columns if column not in absent]
@@ -325,7 +320,7 @@ class Lake:
         counts = {value: rows for value, rows in stored.items() if inside(value)}
         if isinstance(selection, Values):
             # The log counts only whole partitions.
-            selected = self._scan(table, found).filter(to_filter(selection))
+            selected = self.scan(table, found).filter(to_filter(selection))
             counts = self._count_by_partition(table, selected)
         files = [file for file in log.files_of(found) if inside(file.partition)]
         return WriteReport(
@@ -354,7 +349,7 @@ class Lake:
             return {}
         files = log.files_of(found)
         if log.foreign_features(found) or log.sum_rows(files) is None:
-            return self._count_by_partition(table, self._scan(table, found))
+            return self._count_by_partition(table, self.scan(table, found))
         return log.rows_by_partition(files)
 
     def rows_read(self, table: Table, frame: DataFrame) -> dict[Any, int]:

@@ -324,24 +324,3 @@ def test_views_have_names_that_queries_know(engine):
     things = {"shop.things": engine.from_arrow(pa.table({"x": [1, 2]}))}
     found = engine.query('SELECT sum(x)::INT AS s FROM shop."things"', things).read_all()
     assert found["s"].to_pylist() == [3]
-
-
-def test_what_holds_no_rows_leaves_nothing_behind(engine: DuckDBEngine) -> None:
-    schema = pa.schema(
-        [("d", pa.decimal128(9, 2)), ("l", pa.list_(pa.string())), ("t", pa.timestamp("us", "UTC"))]
-    )
-
-    def relations() -> list[tuple[str]]:
-        engine.from_arrow(schema.empty_table())
-        return engine._connection.execute(
-            "SELECT view_name FROM duckdb_views() WHERE NOT internal "
-            "UNION ALL SELECT table_name FROM duckdb_tables()"
-        ).fetchall()
-
-    frame = engine.from_arrow(schema.empty_table())
-    assert relations() == relations()
-    found = engine.arrow_stream(frame).read_all()
-    assert found.num_rows == 0
-    assert [str(field.type).replace("Etc/", "") for field in found.schema] == [
-        "decimal128(9, 2)", "list<l: string>", "timestamp[us, tz=UTC]",
-    ]  # fmt: skip

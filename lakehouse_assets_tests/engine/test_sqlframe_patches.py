@@ -69,9 +69,9 @@ plans = [
     engine.stage(sales.select("id", (F.col("number") + 1).alias("More"))).select("More", "id"),
 ]
 for plan in plans:
-    print(engine._query(plan), plan.columns)
+    print(engine.sql_of(plan), plan.columns)
     # Twice, and after what was made of it.
-    assert engine._query(plan.select(*plan.columns)) and engine._query(plan) == engine._query(plan)
+    assert engine.sql_of(plan.select(*plan.columns)) and engine.sql_of(plan) == engine.sql_of(plan)
     print(sorted(map(str, engine.rows(plan))))
 """
 
