@@ -1,7 +1,7 @@
 """Each word of the vocabulary, and each permitted part of the API, on both engines.
 
-All values of one word are one query on each engine. The embedded engine is the measure; that it is
-right is what `test_vocabulary.py` says.
+All words for one kind of values are one query on each engine. The embedded engine is the measure;
+that it is right is what `test_vocabulary.py` says.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from lakehouse_assets_tests.engine import hostile
 Words = Callable[[], dict[str, Any]]
 
 
+@cache
 def corpus(name: str) -> pa.Table:
     """Build the rows of a kind of values: `a`, and `b` with the same values in another order."""
     makers: dict[str, tuple[Callable[[], list[Any]], pa.DataType]] = {
@@ -56,6 +58,12 @@ def corpus(name: str) -> pa.Table:
 
 def columns_of(engine: Engine, frame: Any) -> pa.Table:
     return engine.arrow_stream(frame).read_all().combine_chunks()
+
+
+def compare(spark: Engine, table: pa.Table, build: Callable[[Any], Any], key: str = "n") -> None:
+    """Compare the rows that both engines make of a table, in the order of the key."""
+    here, there = (on(engine, table, build, key) for engine in (start_engine(), spark))
+    assert differences(here, there, table if key == "n" else here) == {}
 
 
 def on(engine: Engine, table: pa.Table, build: Callable[[Any], Any], key: str = "n") -> pa.Table:
@@ -215,15 +223,6 @@ CASES: dict[str, tuple[str, Words]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_words(spark_engine, name):
-    kind, words = CASES[name]
-    table = corpus(kind)
-    here = on(start_engine(), table, select(words))
-    there = on(spark_engine, table, select(words))
-    assert differences(here, there, table) == {}
-
-
 def test_upper_and_lower_case_are_those_of_the_embedded_engine():
     every = [chr(code) for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
     upper, lower = (dict(zip(*pairs(), strict=True)) for pairs in (to_upper, to_lower))
@@ -235,18 +234,16 @@ def test_upper_and_lower_case_are_those_of_the_embedded_engine():
     assert found["l"].to_pylist() == [lower.get(letter, letter) for letter in every]
 
 
-@pytest.mark.parametrize("kind", ["whole", "decimals", "fine", "small"])
-def test_means(spark_engine, kind):
-    table = corpus(kind)
-    table = table.append_column("group", pa.array([n // 3 for n in range(table.num_rows)]))
+def test_means(spark_engine):
+    kinds = ("whole", "decimals", "fine", "small")
+    given = pa.table({kind: corpus(kind)["a"] for kind in kinds})
+    given = given.append_column("group", pa.array([n // 3 for n in range(given.num_rows)]))
 
     def means(frame: Any) -> Any:
-        words = {f"x{digits}": v.mean(F.col("a"), digits) for digits in (0, 1, 2)}
-        return frame.groupBy("group").agg(*[c.alias(name) for name, c in words.items()])
+        asked = [v.mean(F.col(kind), n).alias(f"{kind} {n}") for kind in kinds for n in (0, 1, 2)]
+        return frame.groupBy("group").agg(*asked)
 
-    here = on(start_engine(), table, means, "group")
-    there = on(spark_engine, table, means, "group")
-    assert differences(here, there, here) == {}
+    compare(spark_engine, given, means, "group")
 
 
 # What transformations use of the API itself, as the lint permits it. Lengths, sizes and places are
@@ -329,7 +326,7 @@ API: dict[str, tuple[str, Words]] = {
             "contains": F.array_contains(F.array(F.lit("a"), F.lit("é")), "é"),
         },
     ),
-    "days": (
+    "dates": (
         "days",
         lambda: {
             "text": F.col("a").cast("string"),
@@ -349,13 +346,17 @@ API: dict[str, tuple[str, Words]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", API)
-def test_the_permitted_api(spark_engine, name):
-    kind, words = API[name]
-    table = corpus(kind)
-    here = on(start_engine(), table, select(words))
-    there = on(spark_engine, table, select(words))
-    assert differences(here, there, table) == {}
+@pytest.mark.parametrize("kind", dict.fromkeys(kind for kind, _ in (CASES | API).values()))
+def test_the_vocabulary_and_the_permitted_api(spark_engine, kind):
+    def words() -> dict[str, Any]:
+        return {
+            f"{name}: {word}": asked
+            for name, (of, made) in (CASES | API).items()
+            if of == kind
+            for word, asked in made().items()
+        }
+
+    compare(spark_engine, corpus(kind), select(words))
 
 
 FRAMES: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
@@ -454,7 +455,4 @@ FRAMES: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
 @pytest.mark.parametrize("name", FRAMES)
 def test_permitted_frames(spark_engine, name):
     kind, key, build = FRAMES[name]
-    table = corpus(kind)
-    here = on(start_engine(), table, build, key)
-    there = on(spark_engine, table, build, key)
-    assert differences(here, there, here) == {}
+    compare(spark_engine, corpus(kind), build, key)

@@ -1,89 +1,44 @@
 """Each word of the vocabulary against a model in plain Python, on hostile values.
 
-A test hands many values to one query: starting queries costs more than running them.
+All words of one kind of values are one query: starting queries costs more than running them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from fractions import Fraction
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from lakehouse_assets.engine import F
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets_tests.engine import hostile
 
-# A failure lists the values it is about, so that nothing has to be shrunk.
-_BATCHES = settings(
-    max_examples=6,
-    deadline=None,
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
-_SIZE = 500
-_WIDE = Context(prec=200)
-
-BLANKS = [*v.WHITE_SPACE]
-HOSTILE = [
-    None, "", " ", "\u3000", "\ufeff", "\u200b", "0", "-0", "+0", "00042", "42", "+42", "-42",
-    "42.", "42.0", "42.000", "42.5", ".5", "-.5", "1.", ".", "-", "+", "--1", "+-1", "1e3", "1E3",
-    "1e", "e3", "1e+3", "1e-3", "5e-3", "1e99", "1e100", "1_000", "1,000", "0x10", "1L", "1d", "1f",
-    "NaN", "nan", "inf", "-Infinity", "null", "NULL", "true", " 42", "42 ", "\t42", "42\n", "4 2",
-    "\uff14\uff12", "\u0664\u0662", "\u00b2", "\u00bd", "12abc", "999999999999999999",
-    "-999999999999999999", "1000000000000000000", "9223372036854775807", "9223372036854775808",
-    "99999999999999999999", "100000000000000000000", "0.005", "0.004999999999999999999", "-0.005",
-    "1.255", "2.675", "1.005", "9999999999999999.99", "9999999999999999.994",
-    "9999999999999999.995", "10000000000000000", "1e15", "1e16", "12345678901234567890.5e-4",
-    "0.1", "123456789012345678.9", "1\x00", "\u20281",
-]  # fmt: skip
-
-digits = st.text("0123456789", min_size=1, max_size=22)
-numbers_as_text = st.builds(
-    lambda sign, whole, point, part, exponent: f"{sign}{whole}{point}{part}{exponent}",
-    st.sampled_from(["", "+", "-", " ", "--"]),
-    st.one_of(st.just(""), digits),
-    st.sampled_from(["", ".", ",", ".."]),
-    st.one_of(st.just(""), st.text("0123456789", max_size=12), st.text("045", max_size=4)),
-    st.one_of(
-        st.just(""),
-        st.builds(
-            lambda e, sign, n: f"{e}{sign}{n}",
-            st.sampled_from(["e", "E"]),
-            st.sampled_from(["", "+", "-"]),
-            st.sampled_from(["", "0", "1", "3", "7", "12", "25", "99", "100"]),
-        ),
-    ),
-)
-texts = st.text(
-    st.one_of(
-        st.sampled_from(BLANKS),
-        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
-    ),
-    max_size=12,
-)
-maybe_numbers = st.lists(
-    st.one_of(numbers_as_text, numbers_as_text, texts, st.sampled_from(HOSTILE[:-2])),
-    min_size=_SIZE,
-    max_size=_SIZE,
-)
+_WIDE = Context(prec=700)
 
 
 def run(engine: Any, rows: dict[str, Any], word: Callable[..., Any], *columns: str) -> list[Any]:
     """Apply a word to every row, in order."""
+    return run_all(engine, rows, {"x": word(*map(F.col, columns))})["x"]
+
+
+def run_all(engine: Any, rows: dict[str, Any], words: dict[str, Any]) -> dict[str, list[Any]]:
+    """Compute several columns for every row, in order."""
     table = pa.table({"n": pa.array(range(len(next(iter(rows.values()))))), **rows})
     with engine.scope():
-        frame = engine.from_arrow(table).select("n", word(*map(F.col, columns)).alias("x"))
-        found = {row["n"]: row["x"] for row in engine.rows(frame)}
-    return [found[n] for n in range(table.num_rows)]
+        named = [word.alias(name) for name, word in words.items()]
+        found = engine.arrow_stream(engine.from_arrow(table).select("n", *named)).read_all()
+    return {name: found.sort_by("n")[name].to_pylist() for name in words}
 
 
 def column(values: Sequence[Any], kind: pa.DataType | None = None) -> dict[str, pa.Array]:
@@ -148,11 +103,106 @@ def text_model(value: str | None) -> str | None:
     return (value or "").strip(v.WHITE_SPACE) or None
 
 
-@_BATCHES
-@given(st.lists(st.one_of(texts, st.none()), min_size=_SIZE, max_size=_SIZE))
-def test_text(engine, values):
-    got = run(engine, column(values), v.text, "a")
-    assert differing(values, got, [text_model(value) for value in values]) == []
+_MOMENT = re.compile(
+    r"([1-9]\d{3}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII
+)
+
+
+def moment_model(text: str | None) -> datetime | None:
+    match = _MOMENT.fullmatch(text or "")
+    try:
+        return match and datetime.fromisoformat(
+            f"{match[1]}T{match[2]}.{((match[3] or '.')[1:] + '0' * 6)[:6]}+00:00"
+        )
+    except ValueError:
+        return None
+
+
+def fitting_model(text: str | None) -> int | None:
+    number = whole_number_model(text)
+    return number if number is not None and -(2**31) <= number < 2**31 else None
+
+
+def week_start_model(first: v.Weekday, day: date | None) -> date | None:
+    return day and day - timedelta(days=(day.isoweekday() - v.WEEKDAYS.index(first)) % 7)
+
+
+# Kinds of values, and words for them with their models.
+Words = dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]
+WORDS: dict[str, tuple[Callable[[], list[Any]], pa.DataType, Words]] = {
+    "texts": (hostile.texts, pa.string(), {"text": (v.text, text_model)}),
+    "numbers": (
+        hostile.numbers_as_text,
+        pa.string(),
+        {
+            "whole_number": (v.whole_number, whole_number_model),
+            "small_number": (v.small_number, fitting_model),
+            "real": (v.real, real_model),
+        }
+        | {
+            f"decimal({p},{s})": (
+                partial(v.decimal, precision=p, scale=s),
+                partial(decimal_model, precision=p, scale=s),
+            )
+            for p, s in ((18, 2), (38, 9), (5, 0), (20, 10))
+        },
+    ),
+    "dates": (
+        hostile.dates_as_text,
+        pa.string(),
+        {
+            str(formats): (
+                lambda c, formats=formats: v.parse_date(c, *formats),
+                partial(date_model, formats=formats),
+            )
+            for formats in ((), ("M/d/yyyy",), ("d.M.yyyy", "M/d/yyyy"))
+        },
+    ),
+    "moments": (
+        hostile.moments_as_text,
+        pa.string(),
+        {"moment": (v.parse_timestamp, moment_model)},
+    ),
+    "days": (
+        hostile.days,
+        pa.date32(),
+        {"day_of_week": (v.day_of_week, lambda d: d and d.isoweekday() % 7 + 1)}
+        | {
+            first: (partial(v.week_start, first=first), partial(week_start_model, first))
+            for first in v.WEEKDAYS
+        },
+    ),
+}
+# What is rounded to up to six decimals.
+ROUNDED: dict[str, tuple[Callable[[], list[Any]], pa.DataType]] = {
+    "doubles": (hostile.doubles, pa.float64()),
+    "decimals": (lambda: hostile.decimals(6), pa.decimal128(18, 6)),
+    "whole": (hostile.whole_numbers, pa.int64()),
+}
+for _kind, (_make, _type) in ROUNDED.items():
+    WORDS[_kind] = (
+        _make,
+        _type,
+        {
+            f"round to {places}": (
+                partial(v.round_half_up, digits=places), partial(half_up_model, places=places)
+            )
+            for places in range(7)
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_words_mean_what_their_models_say(engine, kind):
+    make, stored_as, words = WORDS[kind]
+    values = make()
+    found = run_all(
+        engine, column(values, stored_as), {n: word(F.col("a")) for n, (word, _) in words.items()}
+    )
+    for name, (_, model) in words.items():
+        want = [model(value) for value in values]
+        assert differing(values, found[name], want) == [], name
+        assert len({*want}) > 5, "the values have many results"
 
 
 def test_text_knows_every_unicode_blank(engine):
@@ -169,89 +219,10 @@ def test_without(engine):
     assert got == [None, None, "--", "", None, " -", "x", None]
 
 
-@_BATCHES
-@given(maybe_numbers)
-def test_whole_number(engine, values):
-    got = run(engine, column(values), v.whole_number, "a")
-    assert differing(values, got, [whole_number_model(value) for value in values]) == []
-
-
-@_BATCHES
-@given(maybe_numbers)
-def test_small_number(engine, values):
-    got = run(engine, column(values), v.small_number, "a")
-    numbers = [whole_number_model(value) for value in values]
-    fitting = [n if n is not None and -(2**31) <= n < 2**31 else None for n in numbers]
-    assert differing(values, got, fitting) == []
-
-
 def test_the_ends_of_small_numbers(engine):
     ends = ["2147483647", "2147483648", "-2147483648", "-2147483649", "999999999999999999"]
     got = run(engine, column(ends), v.small_number, "a")
     assert got == [2**31 - 1, None, -(2**31), None, None]
-
-
-@_BATCHES
-@given(maybe_numbers, st.sampled_from([(18, 2), (38, 9), (5, 0), (20, 10)]))
-def test_decimal(engine, values, kind):
-    got = run(engine, column(values), lambda c: v.decimal(c, *kind), "a")
-    want = [decimal_model(value, *kind) for value in values]
-    assert differing(values, got, want) == []
-
-
-@_BATCHES
-@given(maybe_numbers)
-def test_real(engine, values):
-    got = run(engine, column(values), v.real, "a")
-    assert differing(values, got, [real_model(value) for value in values]) == []
-
-
-@pytest.mark.parametrize(
-    ("word", "model"),
-    [(v.whole_number, whole_number_model), (v.decimal, decimal_model), (v.real, real_model)],
-    ids=["whole_number", "decimal", "real"],
-)
-def test_numbers_of_the_hostile_list(engine, word, model):
-    values = [value for value in HOSTILE if value is None or "\0" not in value]
-    got = run(engine, column(values), word, "a")
-    assert differing(values, got, [model(value) for value in values]) == []
-
-
-_PART = st.integers(0, 40).flatmap(lambda n: st.sampled_from([str(n), f"{n:02}", f"{n:03}"]))
-_YEAR = st.one_of(
-    st.integers(990, 2110).map(str), st.sampled_from(["14", "0999", "20141", "0", "1900", "2000"])
-)
-_DATES = st.one_of(
-    st.builds(
-        lambda a, b, c, s, t: f"{a}{s}{b}{t}{c}",
-        st.one_of(_PART, _YEAR),
-        _PART,
-        st.one_of(_PART, _YEAR),
-        st.sampled_from("/-. "),
-        st.sampled_from(["/", "-", "/ ", ""]),
-    ),
-    st.dates(date(1000, 1, 1), date(9999, 12, 31)).map(lambda d: f"{d.month}/{d.day}/{d.year}"),
-    st.dates(date(1000, 1, 1), date(9999, 12, 31)).map(date.isoformat),
-    st.builds(
-        lambda y, d: f"{y}-02-{d}", st.sampled_from([1900, 2000, 2014, 2016, 2100]),
-        st.sampled_from([28, 29, 30]),
-    ),
-    st.sampled_from(
-        [" 2014-01-01", "2014-01-01 ", "2014-01-01\n", "2014-01-01T00:00", "2014-1-1x", "",
-         "1/2/2014 10:00", "02/29/2014", "02/29/2016", "\uff12014-01-01", "13/01/2014"]
-    ),
-    st.none(),
-)  # fmt: skip
-
-
-@_BATCHES
-@given(
-    st.lists(_DATES, min_size=_SIZE, max_size=_SIZE),
-    st.sampled_from([(), ("M/d/yyyy",), ("d.M.yyyy", "M/d/yyyy")]),
-)
-def test_parse_date(engine, values, formats):
-    got = run(engine, column(values), lambda c: v.parse_date(c, *formats), "a")
-    assert differing(values, got, [date_model(value, formats) for value in values]) == []
 
 
 def test_the_first_format_that_fits_counts(engine):
@@ -296,73 +267,32 @@ def test_text_id(engine):
     assert run(engine, column([*ids]), v.text_id, "a") == [*ids.values()]
 
 
-_HALVES = st.builds(
-    lambda n, places: float(Decimal(2 * n + 1) / 2 / (Decimal(10) ** places)),
-    st.integers(-(10**9), 10**9),
-    st.integers(0, 6),
-)
+def test_a_number_that_is_none_stays_none_when_it_is_rounded(engine):
+    rows = column([float("nan")], pa.float64())
+    assert math.isnan(run(engine, rows, partial(v.round_half_up, digits=2), "a")[0])
 
 
-@_BATCHES
-@given(
-    st.lists(
-        st.one_of(
-            _HALVES, st.floats(-1e20, 1e20), st.floats(-10, 10), st.none(),
-            st.sampled_from([float("inf"), float("-inf"), 1.255, 2.675, -1.005, 1e-7, 1e22, 0.5]),
-        ),
-        min_size=_SIZE, max_size=_SIZE,
-    ),
-    st.integers(0, 6),
-)  # fmt: skip
-def test_round_half_up(engine, values, places):
-    got = run(engine, column(values, pa.float64()), lambda c: v.round_half_up(c, places), "a")
-    want = [half_up_model(value, places) for value in values]
-    assert differing(values, got, want) == []
-
-
-def test_round_half_up_keeps_what_has_no_decimals(engine):
-    values = [float("nan"), 1e300, -1e300, 1e29, 5e-324]
-    got = run(engine, column(values, pa.float64()), lambda c: v.round_half_up(c, 2), "a")
-    assert math.isnan(got[0])
-    assert got[1:] == [1e300, -1e300, 1e29, 0.0]
-
-
-def test_round_half_up_of_decimals_and_whole_numbers(engine):
-    exact = [Decimal("1.255"), Decimal("-0.005"), Decimal("99999999999.995"), None]
-    got = run(engine, column(exact, pa.decimal128(20, 3)), lambda c: v.round_half_up(c, 2), "a")
-    assert got == [1.26, -0.01, 100000000000.0, None]
-    got = run(engine, column([5, -7, None], pa.int64()), lambda c: v.round_half_up(c, 1), "a")
-    assert got == [5.0, -7.0, None]
-
-
-@_BATCHES
-@given(
-    st.lists(
-        st.lists(st.one_of(st.none(), st.integers(-(10**12), 10**12)), min_size=1, max_size=8),
-        min_size=60, max_size=60,
-    ),
-    st.sampled_from([0, 1, 2]),
-    st.sampled_from([0, 2]),
-)  # fmt: skip
-def test_mean(engine, groups, places, scale):
+@pytest.mark.parametrize("scale", [0, 2])
+def test_mean(engine, scale):
+    values = [n and n % 10**12 for n in hostile.whole_numbers()]
+    groups = [values[n : n + 3] for n in range(0, len(values), 3)] + [[None, None]]
     rows = [(key, value) for key, group in enumerate(groups) for value in group]
-    kind = pa.decimal128(18, scale) if scale else pa.int64()
-    values = [
-        None if value is None else Decimal(value).scaleb(-scale) if scale else value
-        for _, value in rows
-    ]
-    table = pa.table({"k": pa.array([key for key, _ in rows]), "a": pa.array(values, kind)})
+    stored_as = pa.decimal128(18, scale) if scale else pa.int64()
+    stored = [n and Decimal(n).scaleb(-scale) if scale else n for _, n in rows]
+    table = pa.table({"k": pa.array([key for key, _ in rows]), "a": pa.array(stored, stored_as)})
     with engine.scope():
-        frame = engine.from_arrow(table).groupBy("k").agg(v.mean(F.col("a"), places).alias("x"))
-        got = {row["k"]: row["x"] for row in engine.rows(frame)}
-    for key, group in enumerate(groups):
-        given_values = [value for value in group if value is not None]
-        if not given_values:
-            assert got[key] is None
+        means = [v.mean(F.col("a"), places).alias(f"{places}") for places in range(3)]
+        frame = engine.from_arrow(table).groupBy("k").agg(*means)
+        got = {row["k"]: row for row in engine.rows(frame)}
+    for (key, group), places in product(enumerate(groups), range(3)):
+        known = [value for value in group if value is not None]
+        if not known:
+            assert got[key][f"{places}"] is None
             continue
-        exact = Fraction(sum(given_values), len(given_values)) / 10**scale * 10**places
+        exact = Fraction(sum(known), len(known)) / 10**scale * 10**places
         rounded = math.floor(abs(exact) + Fraction(1, 2)) * (1 if exact >= 0 else -1)
-        assert got[key] == pytest.approx(float(Fraction(rounded, 10**places)), rel=1e-15)
+        want = float(Fraction(rounded, 10**places))
+        assert got[key][f"{places}"] == pytest.approx(want, rel=1e-15)
 
 
 def test_mean_does_not_depend_on_order(engine):
@@ -372,32 +302,12 @@ def test_mean_does_not_depend_on_order(engine):
         assert engine.rows(frame.agg(v.mean(F.col("a"), 2).alias("x"))) == [{"x": 0.75}]
 
 
-days = st.dates(date(1000, 1, 1), date(9990, 12, 31))
-
-
-@_BATCHES
-@given(st.lists(st.one_of(days, st.none()), min_size=_SIZE, max_size=_SIZE))
-def test_days_of_weeks(engine, values):
-    models: dict[Callable[..., Any], Callable[[date], Any]] = {
-        v.day_of_week: lambda d: d.isoweekday() % 7 + 1,
-        v.week_start: lambda d: d - timedelta(days=d.weekday()),
-        lambda d: v.week_start(d, "thursday"): lambda d: d - timedelta(days=(d.weekday() - 3) % 7),
-        lambda d: v.week_start(d, "sunday"): lambda d: d - timedelta(days=d.isoweekday() % 7),
-    }
-    for word, model in models.items():
-        got = run(engine, column(values, pa.date32()), word, "a")
-        assert differing(values, got, [d and model(d) for d in values]) == []
-
-
-@_BATCHES
-@given(
-    st.lists(
-        st.tuples(st.one_of(days, st.none()), st.one_of(st.integers(-300_000, 3_000), st.none())),
-        min_size=_SIZE, max_size=_SIZE,
-    ),
-)  # fmt: skip
-def test_adding_and_counting_days(engine, pairs):
-    pairs = [(d, n if n is None or d is None or d.toordinal() + n > 1 else 0) for d, n in pairs]
+def test_adding_and_counting_days(engine):
+    numbers = hostile.whole_numbers(300_000)
+    pairs = [
+        (d, n if n is None or d is None or 0 < d.toordinal() + n <= date.max.toordinal() else 0)
+        for d, n in zip(hostile.days(), numbers, strict=True)
+    ]
     rows = {
         "a": pa.array([d for d, _ in pairs], pa.date32()),
         "b": pa.array([n for _, n in pairs], pa.int64()),
@@ -427,17 +337,10 @@ def test_dates_stay_dates_and_numbers_whole(engine):
     assert kinds == ["date32[day]"] * 2 + ["int32", "int64"]
 
 
-_PARTS = st.one_of(
-    st.none(),
-    st.sampled_from(["", "-", "~", "=", "\x1f", "1:a", "0:", "a\x1f=b", "2:", ":", "é", "\u3000"]),
-    st.text("0123:-ab\x1f=~", max_size=5),
-)
-
-
-@_BATCHES
-@given(st.lists(st.tuples(_PARTS, _PARTS), min_size=_SIZE, max_size=_SIZE))
-def test_hash_keys_differ_where_values_do(engine, pairs):
-    pairs += [("a\x1f=b", "c"), ("a", "b\x1f=c"), (None, ""), ("", None), ("-", None), (None, "-")]
+def test_hash_keys_differ_where_values_do(engine):
+    signs = ["", "-", "~", "=", "\x1f", "1:a", "0:", "a\x1f=b", "2:", ":", "é", "\u3000", "0", "1"]
+    parts = [None, *signs, *map("".join, product(signs, repeat=2))]
+    pairs = list(product(parts, repeat=2))
     rows = {
         "a": pa.array([a for a, _ in pairs], pa.string()),
         "b": pa.array([b for _, b in pairs], pa.string()),
@@ -448,8 +351,6 @@ def test_hash_keys_differ_where_values_do(engine, pairs):
 
 
 def test_hash_key_is_fixed(engine):
-    import hashlib
-
     got = run(engine, {"a": ["CN", None], "b": ["Ünï", "x"]}, v.hash_key, "a", "b")
     want = [int(hashlib.md5(t.encode()).hexdigest()[:15], 16) for t in ("2:CN3:Ünï", "-1:x")]  # noqa: S324
     assert got == want
@@ -462,39 +363,8 @@ def test_hash_key_of_numbers_and_dates_is_that_of_their_text(engine):
     assert run(engine, typed, v.hash_key, "a", "b") == run(engine, text, v.hash_key, "a", "b")
 
 
-def test_weeks_that_start_on_thursday_count_from_the_epoch(engine):
-    found = run(
-        engine,
-        column([date(1970, 1, 1), date(1970, 1, 7), date(2021, 9, 5)], pa.date32()),
-        lambda day: v.week_start(day, "thursday"),
-        "a",
-    )
-    assert found == [date(1970, 1, 1), date(1970, 1, 1), date(2021, 9, 2)]
-
-
-_MOMENT = re.compile(
-    r"([1-9]\d{3}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII
-)
-
-
-def moment_model(text: str | None) -> datetime | None:
-    match = _MOMENT.fullmatch(text or "")
-    try:
-        return match and datetime.fromisoformat(
-            f"{match[1]}T{match[2]}.{((match[3] or '.')[1:] + '0' * 6)[:6]}+00:00"
-        )
-    except ValueError:
-        return None
-
-
-def test_moments_are_read_strictly_and_in_utc(engine):
-    from lakehouse_assets_tests.engine.hostile import moments_as_text
-
-    values = moments_as_text()
-    want = [moment_model(value) for value in values]
-    assert len([moment for moment in want if moment]) > 300
-    assert differing(values, run(engine, column(values), v.parse_timestamp, "a"), want) == []
-    frame = engine.from_arrow(pa.table(column(values[:3])))
+def test_moments_are_in_utc(engine):
+    frame = engine.from_arrow(pa.table(column(["2021-09-05T06:00:00Z"])))
     kind = engine.arrow_stream(frame.select(v.parse_timestamp(F.col("a")).alias("x"))).schema
     # UTC has two names.
     assert str(kind.field("x").type).replace("Etc/UTC", "UTC") == "timestamp[us, tz=UTC]"
@@ -512,18 +382,13 @@ def test_a_replacement_that_engines_read_differently_is_refused(engine, replacem
         v.rewrite(F.col("a"), "x", replacement)
 
 
-shares = st.integers(0, 10**18 - 1)
-
-
-@_BATCHES
-@given(
-    st.lists(
-        st.tuples(st.integers(1 - 10**18, 10**18 - 1), shares, shares),
-        min_size=_SIZE, max_size=_SIZE,
-    )
-)  # fmt: skip
-def test_proportions_are_exact_and_cut_off_toward_zero(engine, triples):
-    triples = [(total, min(part, whole), whole) for total, part, whole in triples]
+def test_proportions_are_exact_and_cut_off_toward_zero(engine):
+    wholes = [abs(n or 0) for n in hostile.whole_numbers()]
+    parts = hostile.paired(wholes, 2)
+    triples = [
+        (total or 0, min(part, whole), whole)
+        for total, part, whole in zip(hostile.whole_numbers(), parts, wholes[::-1], strict=True)
+    ]
     triples += [(10**17, 1, 3), (-(10**17), 2, 3), (7, 0, 9), (7, 0, 0), (-1, 1, 2), (0, 1, 1)]
     rows = {
         name: pa.array(values)
