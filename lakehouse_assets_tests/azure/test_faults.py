@@ -167,15 +167,15 @@ def test_data_that_may_not_be_read_is_told_by_the_engine(cloud: Cloud, lake):
 
 
 def test_tokens_are_renewed_on_a_long_run(cloud: Cloud, lake):
-    """Tokens of ten seconds, work for four of them: reading, writing, and a frame that is kept."""
-    cloud.order("lifetime", 10)
+    """Tokens of six seconds, work for three of them: reading, writing, and a frame that is kept."""
+    cloud.order("lifetime", 6)
     put(lake, DAILY, window(1, 3), [A, B, C])
     kept = lake.read(DAILY)
     for number in itertools.count(1):
         put(lake, DAILY, window(2, 2), [(day(2), number, "n")])
         assert content(lake, DAILY) == [A, (day(2), number, "n"), C]
         assert lake.engine.rows(kept.filter("id = 2"))[0]["email"] == "b@x"
-        if Counter(r["flow"] for r in cloud.requests())["client_secret"] > 3:
+        if Counter(r["flow"] for r in cloud.requests())["client_secret"] > 2:
             break
         time.sleep(0.5)
     assert [r for r in cloud.requests() if r["status"] in {401, 403}] == []

@@ -56,7 +56,6 @@ def fill(root, first: str, last: str) -> None:
     put(embedded_lake(root), DAILY, window(*days), daily_rows(keys))
 
 
-@on_both_engines
 @pytest.mark.parametrize(
     ("text", "heals"),
     [
@@ -87,7 +86,6 @@ def test_1_only_a_table_that_is_not_found_is_new(tmp_path, monkeypatch, text, he
     assert (state(lake_at(tmp_path), DAILY) == before) is not heals
 
 
-@on_both_engines
 def test_2_tables_are_created_from_their_declaration_even_for_an_empty_result(tmp_path):
     run(tmp_path, rows_asset(tmp_path, DAILY, DAYS, lambda _: []), "2024-01-01")
     found = lake_at(tmp_path).open(DAILY)
@@ -156,7 +154,6 @@ def test_3_partitions_that_are_not_those_of_the_table_are_refused(definition, ke
         windows_of(definition, [key], declared)
 
 
-@on_both_engines
 def test_3_named_rows_are_replaced_and_no_others(tmp_path):
     put(embedded_lake(tmp_path), TOTAL, Everything(), [(1, "a"), (2, "b"), (3, "c")])
 
@@ -179,7 +176,6 @@ def test_3_named_rows_are_replaced_and_no_others(tmp_path):
         run(tmp_path, made(DAILY, DAYS, [(day(2), 20, "b")]), "2024-01-01")
 
 
-@on_both_engines
 def test_3_a_partitioned_table_needs_a_partitioned_run_and_the_other_way_round(tmp_path):
     with pytest.raises(LakehouseError, match="this run has no partition"):
         run(tmp_path, rows_asset(tmp_path, DAILY, None, lambda _: []))
@@ -189,41 +185,28 @@ def test_3_a_partitioned_table_needs_a_partitioned_run_and_the_other_way_round(t
     assert files_at(tmp_path, Identity(kind="default")).children("") == []
 
 
-@on_both_engines
-def test_4_a_week_reads_its_seven_days(tmp_path):
-    fill(tmp_path, "2024-01-01", "2024-01-20")
-    seen = []
+def test_4_an_asset_reads_the_days_of_its_own_partition(tmp_path):
+    fill(tmp_path, "2024-01-01", "2024-02-29")
+    upstream, seen = [daily_asset(tmp_path)], []
 
     @dg.asset(partitions_def=WEEKS, ins={"daily": dg.AssetIn(dg.AssetKey(DAILY.key))})
     def weekly(daily) -> None:
         seen.extend(tuples(lake_at(tmp_path), daily))
 
-    run(tmp_path, weekly, "2024-01-07", upstream=[daily_asset(tmp_path)])
+    run(tmp_path, weekly, "2024-01-07", upstream=upstream)
     assert seen == in_order(daily_rows(days_from("2024-01-07", 7)))
-
-
-@on_both_engines
-def test_4_a_month_reads_its_days(tmp_path):
-    fill(tmp_path, "2024-01-01", "2024-02-29")
     for key in ("2024-01-01", "2024-02-01"):
-        run(tmp_path, counting_asset(MONTHLY, MONTHS), key, upstream=[daily_asset(tmp_path)])
+        run(tmp_path, counting_asset(MONTHLY, MONTHS), key, upstream=upstream)
     assert content(lake_at(tmp_path), MONTHLY) == [(day(1), 62), (day(32), 58)]
-
-
-@on_both_engines
-def test_4_an_unpartitioned_asset_reads_every_partition(tmp_path):
-    fill(tmp_path, "2024-01-01", "2024-02-29")
-    run(tmp_path, counting_asset(TOTAL, None), upstream=[daily_asset(tmp_path)])
+    run(tmp_path, counting_asset(TOTAL, None), upstream=upstream)
     assert content(lake_at(tmp_path), TOTAL) == [(120, "2024-02-29@x")]
 
 
-@on_both_engines
 def test_4_an_upstream_that_nobody_has_delivered_reads_as_empty(tmp_path):
     run(tmp_path, counting_asset(TOTAL, None), upstream=[daily_asset(tmp_path)])
     assert content(lake_at(tmp_path), TOTAL) == [(0, None)]
 
 
-@on_both_engines
 def test_4_an_input_reads_only_the_columns_it_asks_for(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-02")
     seen = []
@@ -241,7 +224,6 @@ def test_4_an_input_reads_only_the_columns_it_asks_for(tmp_path):
     assert content(lake_at(tmp_path), TOTAL) == [(4, "2024-01-02@x")]
 
 
-@on_both_engines
 def test_4_an_asset_reads_its_own_past(tmp_path):
     past = dg.TimeWindowPartitionMapping(start_offset=-10_000, end_offset=-1)
 
@@ -264,7 +246,6 @@ def test_4_an_asset_reads_its_own_past(tmp_path):
     assert content(lake, RUNNING) == [(day(1), 1), (day(2), 2), (day(3), 4), (day(4), 8)]
 
 
-@on_both_engines
 def test_5_a_frame_of_another_schema_is_refused(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-01")
 
@@ -277,7 +258,6 @@ def test_5_a_frame_of_another_schema_is_refused(tmp_path):
     assert content(lake_at(tmp_path), DAILY) == daily_rows(["2024-01-01"])
 
 
-@on_both_engines
 def test_7_an_empty_result_empties_its_partition_and_foreign_rows_are_refused(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-03")
     lake = lake_at(tmp_path)
@@ -291,7 +271,6 @@ def test_7_an_empty_result_empties_its_partition_and_foreign_rows_are_refused(tm
     assert content(lake, DAILY) == left
 
 
-@on_both_engines
 def test_7_no_result_at_all_is_an_error_and_not_an_empty_one(tmp_path):
     fill(tmp_path, "2024-01-01", "2024-01-01")
 
@@ -304,7 +283,6 @@ def test_7_no_result_at_all_is_an_error_and_not_an_empty_one(tmp_path):
     assert content(lake_at(tmp_path), DAILY) == daily_rows(["2024-01-01"])
 
 
-@on_both_engines
 @pytest.mark.parametrize(
     ("last", "partition", "options"),
     [

@@ -44,7 +44,7 @@ FILES = table(
 )
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(derandomize=True, deadline=None, database=None, max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 40)), min_size=1, max_size=3))
 def test_a_frame_and_a_file_are_told_by_the_half_open_window(spans):
     start = date(1999, 12, 25)

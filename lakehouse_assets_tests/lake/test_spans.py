@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from lakehouse_assets.catalog.gold import Read, before, last_days, so_far
-from lakehouse_assets.catalog.registry import Column, PartitionColumn, Table
+from lakehouse_assets.catalog.registry import Column, PartitionColumn
+from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Windows, between
+from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.lake.spans import rows_of, rows_of_days
 from lakehouse_assets_tests.lake.samples import COMMIT, make_lake, table
@@ -28,6 +29,21 @@ DATES = {
     DAYS: [date(2024, 1, 31), date(2024, 2, 1), date(2024, 2, 29), date(2024, 3, 1)],
     MONTHS: [date(2024, 1, 1), date(2024, 3, 1), date(2024, 4, 1)],
 }
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """A lake with both tables."""
+    engine = start_engine("duckdb", "1GB", 2)
+    with engine.scope():
+        lake = make_lake(tmp_path_factory.mktemp("spans"), DAYS, MONTHS, engine=engine)
+        for declared, dates in DATES.items():
+            assert declared.partition
+            columns = {declared.column_names[0]: dates, "n": range(1, len(dates) + 1)}
+            frame = engine.from_arrow(pa.table(columns, arrow_schema(declared)))
+            year = between(declared.partition, date(2024, 1, 1), date(2025, 1, 1))
+            lake.write(declared, frame, year, COMMIT)
+        yield lake
 
 
 @pytest.mark.parametrize(
@@ -48,11 +64,10 @@ DATES = {
     ],
 )
 def test_a_read_has_the_rows_of_its_span(
-    tmp_path: Path, read: Read, month: int, rows: list[int]
+    stored: Lake, read: Read, month: int, rows: list[int]
 ) -> None:
-    lake = _lake(tmp_path, read.table)
-    found = rows_of(read, lake.read(read.table), date(2024, month, 1), lake)
-    assert sorted(row["n"] for row in lake.engine.rows(found)) == rows
+    found = rows_of(read, stored.read(read.table), date(2024, month, 1), stored)
+    assert sorted(row["n"] for row in stored.engine.rows(found)) == rows
 
 
 @pytest.mark.parametrize(
@@ -66,21 +81,7 @@ def test_a_read_has_the_rows_of_its_span(
     ],
 )
 def test_a_day_is_built_from_itself_and_the_days_before_it(
-    tmp_path: Path, read: Read, day: date, rows: list[int]
+    stored: Lake, read: Read, day: date, rows: list[int]
 ) -> None:
-    lake = _lake(tmp_path, read.table)
-    found = rows_of_days(read, lake.read(read.table), day)
-    assert sorted(row["n"] for row in lake.engine.rows(found)) == rows
-
-
-def _lake(folder: Path, stored: Table) -> Lake:
-    lake = make_lake(folder, DAYS, MONTHS)
-    columns = {stored.column_names[0]: DATES[stored], "n": range(1, len(DATES[stored]) + 1)}
-    frame = lake.engine.from_arrow(pa.table(columns, arrow_schema(stored)))
-    lake.write(stored, frame, _year(stored), COMMIT)
-    return lake
-
-
-def _year(stored: Table) -> Windows:
-    assert stored.partition
-    return between(stored.partition, date(2024, 1, 1), date(2025, 1, 1))
+    found = rows_of_days(read, stored.read(read.table), day)
+    assert sorted(row["n"] for row in stored.engine.rows(found)) == rows

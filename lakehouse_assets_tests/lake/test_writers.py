@@ -120,8 +120,8 @@ def test_a_disk_that_takes_no_more_is_reported_and_keeps_the_old_version(tmp_pat
 
 
 def test_a_killed_writer_leaves_the_old_version_and_a_rerun_repairs_it(tmp_path):
-    """Ten kills: before the table exists, between batches, and around the commit."""
-    points = [0, 1, 2, 3, 5, 8, 11, 12, "written", "created"]
+    """Kills before the table exists, between batches, and around the commit."""
+    points = [0, 5, 12, "written", "created"]
     processes = [(point, writer(tmp_path / str(point), "slow", point)) for point in points]
     outcomes = set()
     for point, process in processes:
