@@ -150,6 +150,7 @@ class Lake:
                 f"Table {declared.name} has no column {', '.join(unknown)}; it has "
                 f"{', '.join(declared.column_names)}."
             )
+        selection = selection or Everything()
         found = self.open(declared)
         if version is not None:
             found = log.load_version(declared, found, version)
@@ -158,9 +159,9 @@ class Lake:
                 arrow_schema(declared).empty_table(), declared.identifier
             )
         else:
-            needed = {*columns, *columns_of(selection or Everything())} if columns else None
+            needed = {*columns, *columns_of(selection)} if columns else None
             frame = self.scan(declared, found, needed)
-        where = to_filter(selection or Everything())
+        where = to_filter(selection)
         if where is not None:
             frame = frame.filter(where)
         return frame.select(*columns) if columns else frame

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -99,20 +98,6 @@ class TablePath:
                 f"The lake cannot be read at {self.uri} ({one_line(error)}); LAKEHOUSE_ROOT must "
                 "be a folder that you may read and write."
             ) from error
-
-    def fingerprint(self, version: int) -> Hashable | None:
-        """Return a value that identifies the file of a commit, or None.
-
-        None if the file does not exist, and always in a store, where the request would take about
-        as long as opening the table.
-        """
-        if self._access is not None:
-            return None
-        try:
-            state = self._log.joinpath(f"{version:020}.json").stat()
-        except OSError:
-            return None
-        return state.st_dev, state.st_ino, state.st_mtime_ns
 
     def note_version(self, version: int) -> None:
         """Record the newest version on a disk, so that a lost commit is noticed later."""

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.storage.access import Access
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.local_files import LocalFiles
-from lakehouse_assets.storage.location import Location
+from lakehouse_assets.storage.location import CloudLocation, Location
 from lakehouse_assets.storage.store import PROBE, CloudFiles
 from lakehouse_assets.storage.tokens import token_of
 
@@ -43,67 +43,57 @@ class Step:
 
 def probe(location: Location, identity: Identity, *, writes: bool) -> Iterator[Step]:
     """Test a location, also for writing if `writes`; after a failed step, no others are tried."""
+    if isinstance(location, Path):
+        names, texts = ["folder", "write"], _in_folder(location, writes=writes)
+    else:
+        names = ["name", "token", "list", "write", "read", "delete"]
+        texts = _in_store(location, identity)
     failed = False
-    for name, attempt in _steps(location, identity, writes=writes).items():
+    for name in names if writes else names[: names.index("write")]:
         if failed:
             yield Step(name, None, "not tried")
             continue
         started = time.monotonic()
         try:
-            text = attempt()
+            text = next(texts)
         except LakehouseError as error:
             text, failed = str(error), True
         yield Step(name, not failed, text, time.monotonic() - started)
 
 
-def _steps(location: Location, identity: Identity, *, writes: bool) -> dict[str, Callable[[], str]]:
-    if isinstance(location, Path):
-        folder = location
+def _in_folder(folder: Path, *, writes: bool) -> Iterator[str]:
+    """Take the steps in a folder, one for each text that is asked for."""
+    if not writes and not folder.is_dir():
+        raise LakehouseError(f"The folder {folder} does not exist; create it.")
+    yield str(folder)
+    LocalFiles(folder).check_writable()
+    yield "a test file was written and removed"
 
-        def exists() -> str:
-            if not writes and not folder.is_dir():
-                raise LakehouseError(f"The folder {folder} does not exist; create it.")
-            return str(folder)
 
-        def write_locally() -> str:
-            LocalFiles(folder).check_writable()
-            return "a test file was written and removed"
-
-        return {"folder": exists} | ({"write": write_locally} if writes else {})
-
+def _in_store(location: CloudLocation, identity: Identity) -> Iterator[str]:
+    """Take the steps in a store, one for each text that is asked for."""
     access = Access(location, identity)
     files, name = CloudFiles(access), f"{PROBE}{uuid.uuid4().hex}"
-
-    def token() -> str:
-        kind = access.identity.kind + (" (chosen by default)" * (identity.kind == "default"))
-        if not access.identity.gets_tokens:
-            return f"{kind} needs no token"
-        found = token_of(access.identity, access.login)
-        end = datetime.fromtimestamp(found.expires_on, UTC)
-        return f"{kind} has access as {_owner(found.token)}, until {end:%Y-%m-%d %H:%M} UTC"
-
-    def list_files() -> str:
-        files.exists()
-        return f"{location} can be listed"
-
-    def write() -> str:
-        files.put(name, _CONTENT)
-        return f"{name} was written"
-
-    def read() -> str:
-        if files.read(name) != _CONTENT:
-            raise LakehouseError(
-                f"{name} does not have the content that was written; check whether others write to "
-                f"{location}, or a proxy answers instead of the storage account."
-            )
-        return "its content is as written"
-
-    def delete() -> str:
-        files.remove(name)
-        return "it was removed"
-
-    reads = {"name": lambda: _resolved(location.host), "token": token, "list": list_files}
-    return reads | ({"write": write, "read": read, "delete": delete} if writes else {})
+    yield _resolved(location.host)
+    kind = access.identity.kind + (" (chosen by default)" * (identity.kind == "default"))
+    if access.identity.gets_tokens:
+        token = token_of(access.identity, access.login)
+        end = datetime.fromtimestamp(token.expires_on, UTC)
+        yield f"{kind} has access as {_owner(token.token)}, until {end:%Y-%m-%d %H:%M} UTC"
+    else:
+        yield f"{kind} needs no token"
+    files.exists()
+    yield f"{location} can be listed"
+    files.put(name, _CONTENT)
+    yield f"{name} was written"
+    if files.read(name) != _CONTENT:
+        raise LakehouseError(
+            f"{name} does not have the content that was written; check whether others write to "
+            f"{location}, or a proxy answers instead of the storage account."
+        )
+    yield "its content is as written"
+    files.remove(name)
+    yield "it was removed"
 
 
 def _resolved(host: str) -> str:
