@@ -24,7 +24,6 @@ CASES = {
     "first day, October there": (datetime(2026, 11, 1, 0, 30), "America/St_Johns", "airline"),
     "31 December, 2027 there": (datetime(2026, 12, 31, 11), "Pacific/Kiritimati", "airline"),
     "summer time begins": (datetime(2026, 3, 8, 5, 29, 58), "America/St_Johns", "retail"),
-    "summer time ends": (datetime(2026, 10, 25, 0, 59, 58), "Europe/Berlin", "airline"),
 }
 # What says when something was delivered, which differs between the cases.
 DELIVERY = {"delivered_on", "as_of_month", "snapshot_month", "_source_file", "duplicate_of", "path"}

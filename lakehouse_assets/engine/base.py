@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from lakehouse_assets.engine.current import DataFrame
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lakehouse_assets.engine.spark_dialect import SparkDialect
 
 _Results = TypeVar("_Results")
+
+BATCH_ROWS: Final = 131_072
+"""Most rows of a batch that an engine streams."""
 
 
 @dataclass(frozen=True, order=True)
@@ -109,8 +112,8 @@ class Engine(Protocol):
     def scope(self) -> AbstractContextManager[None]:
         """Open a scope; frames that are kept inside are freed when it ends."""
 
-    def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
-        """Run a frame and stream its rows."""
+    def arrow_stream(self, frame: DataFrame) -> pa.RecordBatchReader:
+        """Run a frame and stream its rows in batches of at most `BATCH_ROWS`."""
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:
         """Run a small frame and return its rows."""

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
-from lakehouse_assets.engine.base import SourceColumn
+from lakehouse_assets.engine.base import BATCH_ROWS, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.current import DataFrame
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
@@ -361,19 +361,19 @@ class DuckDBEngine:
         self._origins.pop(stored.name, None)
         self._origin_versions.pop(stored.name, None)
 
-    def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
+    def arrow_stream(self, frame: DataFrame) -> pa.RecordBatchReader:
         """Run a frame and stream its rows on a cursor of its own, which leaves the session free."""
         import pyarrow as pa
 
         first, *others = self._unions.apart(self.sql_of(frame))
-        reader = self._reader(first, batch_rows)
+        reader = self._reader(first)
         if not others:
             return reader
-        following = (batch for query in others for batch in self._reader(query, batch_rows))
+        following = (batch for query in others for batch in self._reader(query))
         return pa.RecordBatchReader.from_batches(reader.schema, chain(reader, following))
 
-    def _reader(self, query: str, batch_rows: int) -> pa.RecordBatchReader:
-        reader = self._run(query, self._connection.cursor()).to_arrow_reader(batch_rows)
+    def _reader(self, query: str) -> pa.RecordBatchReader:
+        reader = self._run(query, self.cursor()).to_arrow_reader(BATCH_ROWS)
         return self._stores.explaining(reader) if self._stores else reader
 
     def rows(self, frame: DataFrame) -> list[dict[str, Any]]:

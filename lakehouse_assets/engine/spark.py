@@ -11,7 +11,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from lakehouse_assets.engine.base import SourceColumn
+from lakehouse_assets.engine.base import BATCH_ROWS, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.current import DataFrame
 from lakehouse_assets.engine.scoped_resources import ScopedResources
@@ -94,7 +94,7 @@ class SparkEngine:
         if isinstance(data, pa.Table):
             return self._from_table(data.cast(schema))
         parts = [self._keep(self._from_table(chunk), {}) for chunk in _chunks(data, schema)]
-        return reduce(_union, parts) if parts else self._from_table(schema.empty_table())
+        return self.union(parts) if parts else self._from_table(schema.empty_table())
 
     def _from_table(self, table: pa.Table) -> DataFrame:
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -129,7 +129,8 @@ class SparkEngine:
     def union(self, frames: Sequence[DataFrame]) -> DataFrame:
         """Concatenate frames with the same columns."""
         columns = list(frames[0].columns)
-        return reduce(_union, [frame.select(*map(_quoted, columns)) for frame in frames])
+        first, *others = (frame.select(*map(_quoted, columns)) for frame in frames)
+        return reduce(type(first).union, others, first)
 
     def prepared(self, transform: Callable[..., _Results]) -> Callable[..., _Results]:
         """Return the transformation itself, because Spark's plans are cheap to make."""
@@ -174,17 +175,15 @@ class SparkEngine:
             frame._jdf.queryExecution().analyzed().rdd().unpersist(False)
         self._origin_versions.pop(name, None)
 
-    def arrow_stream(self, frame: DataFrame, batch_rows: int = 131_072) -> pa.RecordBatchReader:
+    def arrow_stream(self, frame: DataFrame) -> pa.RecordBatchReader:
         """Run a frame and stream its rows, holding one part at a time in memory."""
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
         schema = _open(to_arrow_schema(frame.schema, timezone="UTC"))
-        batches = (
-            self._remote_batches(frame) if self.remote else _batches(frame, batch_rows, schema)
-        )
+        batches = self._remote_batches(frame) if self.remote else _batches(frame, schema)
         return pa.RecordBatchReader.from_batches(
-            schema, (piece for batch in batches for piece in _pieces(batch, batch_rows, schema))
+            schema, (piece for batch in batches for piece in _pieces(batch, schema))
         )
 
     def _remote_batches(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
@@ -293,13 +292,13 @@ def sending_the_package() -> Iterator[None]:
         unregister_pickle_by_value(package)  # type: ignore[no-untyped-call]
 
 
-def _batches(frame: DataFrame, batch_rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(frame: DataFrame, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Run a classic frame partition by partition, as Arrow batches that the JVM writes."""
     import pyarrow as pa
     from pyspark.serializers import NoOpSerializer
     from pyspark.util import _local_iterator_from_socket
 
-    stored = frame._jdf.toArrowBatchRdd(batch_rows, "UTC", False, False)
+    stored = frame._jdf.toArrowBatchRdd(BATCH_ROWS, "UTC", False, False)
     jvm = frame.sparkSession.sparkContext._jvm
     # Prefetch: the next partition is computed while this one is read.
     served = jvm.PythonRDD.toLocalIteratorAndServe(stored, True)
@@ -317,11 +316,11 @@ def _open(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(field.name, kind(field.type)) for field in schema])
 
 
-def _pieces(batch: pa.RecordBatch, rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _pieces(batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Cut a batch to size; a server chooses sizes of its own."""
     batch = batch.cast(schema) if batch.schema != schema else batch
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)
+    for start in range(0, batch.num_rows, BATCH_ROWS):
+        yield batch.slice(start, BATCH_ROWS)
 
 
 def _chunks(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -335,10 +334,6 @@ def _chunks(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.Tabl
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting).cast(schema)
-
-
-def _union(left: DataFrame, right: DataFrame) -> DataFrame:
-    return left.union(right)
 
 
 def _quoted(name: str) -> str:

@@ -66,22 +66,22 @@ def test_a_stream_is_in_batches_and_part_by_part(spark_engine):
     n = 400_000
     frame = spark_engine.session.range(0, n, 1, 8).select("id", F.lit("x" * 50).alias("pad"))
     sizes, peak, before = [], 0, pa.total_allocated_bytes()
-    for batch in spark_engine.arrow_stream(frame, batch_rows=10_000):
+    for batch in spark_engine.arrow_stream(frame):
         sizes.append(batch.num_rows)
         peak = max(peak, pa.total_allocated_bytes() - before)
         del batch
     assert sum(sizes) == n
-    assert max(sizes) <= 10_000
+    assert max(sizes) == n // 8
     assert peak < 4 << 20
 
 
 def test_a_stream_leaves_the_session_free_and_may_be_left(spark_engine):
     source = spark_engine.session.range(0, 50_000, 1, 4).withColumnRenamed("id", "x")
-    stream = spark_engine.arrow_stream(source, batch_rows=1_000)
+    stream = spark_engine.arrow_stream(source)
     first = stream.read_next_batch()
     assert spark_engine.rows(source.agg(F.count(F.lit(1)).alias("n"))) == [{"n": 50_000}]
     assert first.num_rows + sum(batch.num_rows for batch in stream) == 50_000
-    left = spark_engine.arrow_stream(source, batch_rows=1_000)
+    left = spark_engine.arrow_stream(source)
     left.read_next_batch()
     del left
     assert spark_engine.rows(source.limit(1).select(F.lit(1).alias("one"))) == [{"one": 1}]
