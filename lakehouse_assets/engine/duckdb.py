@@ -10,7 +10,6 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.util import Finalize
 from types import MappingProxyType
@@ -26,7 +25,7 @@ from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
 from lakehouse_assets.engine.duckdb_unions import Unions
-from lakehouse_assets.engine.lineage import Relations, columns_of_query
+from lakehouse_assets.engine.lineage import Relation, columns_of_query
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.sqlframe_patches import apply_patches, frame_of
 from lakehouse_assets.errors import LakehouseError
@@ -44,14 +43,6 @@ _MOST_SNAPSHOTS = 64
 _MOST_SCANS = 1_000
 # Catalogs of names that stay; more than statements are prepared at one moment.
 _MOST_CATALOGS = 256
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A table or view that exists until its scope ends."""
-
-    kind: str
-    name: str
 
 
 class DuckDBEngine:
@@ -104,11 +95,9 @@ class DuckDBEngine:
         self.address = self._stores.address
         self._snapshots: OrderedDict[tuple[str, int], str] = OrderedDict()
         self._scans: dict[tuple[str, int, str, tuple[str, ...]], str] = {}
-        self._origins: Relations = {}
-        self._origin_versions: dict[str, dict[str, int]] = {}
-        self._scoped: ScopedResources[_Stored] = ScopedResources(self._free)
+        self._relations: dict[str, Relation] = {}
+        self._scoped: ScopedResources[str] = ScopedResources(self._free)
         self._unions = Unions()
-        self._shapes: dict[str, Mapping[str, str]] = {}
         self._catalogs: OrderedDict[Hashable, tuple[str, str]] = OrderedDict()
         # One write needs a plan's SQL several times.
         self._queries: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -146,10 +135,10 @@ class DuckDBEngine:
                 dropped = self._scans.pop(next(iter(self._scans)))
                 for catalog in [c for c, (_, q) in self._catalogs.items() if f'"{dropped}"' in q]:
                     self._drop_catalog(catalog)
-                self._free(_Stored("VIEW", dropped))
-            self._origins[name] = {n: frozenset({SourceColumn(table, n)}) for n in names}
-            self._origin_versions[name] = {table: version}
-        self._shapes[name] = {column.name: column.type for column in columns}
+                self._free(dropped)
+            origins = {n: frozenset({SourceColumn(table, n)}) for n in names}
+            types = {column.name: column.type for column in columns}
+            self._relations[name] = Relation(origins, {table: version}, "VIEW", types)
         return frame_of(self._session, name, names)
 
     def _show_scan(self, name: str, columns: Sequence[str], source: str) -> None:
@@ -215,25 +204,26 @@ class DuckDBEngine:
             self._run(f"CREATE TABLE {name} AS SELECT * FROM {arrow_input}")  # noqa: S608
         finally:
             self._connection.unregister(arrow_input)
-        self._scoped.add(_Stored("TABLE", name))
-        return self._delivered_frame(name, data.schema.names, table)
+        self._scoped.add(name)
+        return self._delivered_frame(name, "TABLE", data.schema.names, table)
 
     def _delivered_frame(
-        self, name: str, columns: Sequence[str], table: str | None = None
+        self, name: str, kind: str, columns: Sequence[str], table: str | None = None
     ) -> DataFrame:
         """Make a frame of data that is in no stored table, or has no rows of one."""
-        self._origins[name] = {
+        origins = {
             column: frozenset({SourceColumn(table, column)} if table else ()) for column in columns
         }
-        self._origin_versions[name] = {}
+        self._relations[name] = Relation(origins, {}, kind)
         return frame_of(self._session, name, columns)
 
     def _types(self, name: str) -> Mapping[str, str]:
         """Return the column types of a table or view; DuckDB plans the whole view for that."""
-        if name not in self._shapes:
+        relation = self._relations[name]
+        if relation.types is None:
             rows = self._connection.execute(f"DESCRIBE {identifier(name)}").fetchall()
-            self._shapes[name] = {str(row[0]): _spark_type(str(row[1])) for row in rows}
-        return self._shapes[name]
+            relation.types = {str(row[0]): _spark_type(str(row[1])) for row in rows}
+        return relation.types
 
     def checkpoint(self, frame: DataFrame) -> DataFrame:
         """Compute a frame once and keep it until the scope ends."""
@@ -257,14 +247,11 @@ class DuckDBEngine:
         selected = ", ".join(identifier(column) for column in columns)
         parts = " UNION ALL ".join(f"SELECT {selected} FROM {part}" for part in stages)  # noqa: S608
         self._run(f"CREATE VIEW {name} AS {parts}")
-        self._scoped.add(_Stored("VIEW", name))
+        self._scoped.add(name)
         self._unions.note_parts(name, {stage: self._types(stage) for stage in stages})
-        self._origins[name] = parts
-        self._origin_versions[name] = {
-            table: version
-            for part in stages
-            for table, version in self._origin_versions[part].items()
-        }
+        reads = (self._relations[part].versions.items() for part in stages)
+        versions = dict(chain.from_iterable(reads))
+        self._relations[name] = Relation(parts, versions, "VIEW")
         return frame_of(self._session, name, columns)
 
     def add_columns(
@@ -300,12 +287,12 @@ class DuckDBEngine:
             if failed:
                 raise not_computed(added, str(failed[0])) from failed[0]
             raise
-        name = self._scoped.last.name
+        name = self._scoped.last
         kept = ", ".join(map(identifier, given.schema.names))
         source = f"concat({', '.join(map(identifier, needed))})"
         new = ", ".join(f"{source} AS {identifier(column)}" for column in added.names)
-        self._origins[name] = f"SELECT {kept}, {new} FROM ({plan}) AS given"  # noqa: S608
-        self._origin_versions[name] = versions
+        computed = f"SELECT {kept}, {new} FROM ({plan}) AS given"  # noqa: S608
+        self._relations[name] = Relation(computed, versions, "TABLE")
         return wider
 
     def _keep(self, frame: DataFrame, kind: str) -> tuple[str, DataFrame]:
@@ -314,11 +301,10 @@ class DuckDBEngine:
         versions = self.versions_read(frame)
         query = self.sql_of(frame)
         self._run(f"CREATE {kind} {name} AS {query}")
-        self._scoped.add(_Stored(kind, name))
+        self._scoped.add(name)
         if kind == "VIEW":
             self._unions.note(name, query)
-        self._origins[name] = query
-        self._origin_versions[name] = versions
+        self._relations[name] = Relation(query, versions, kind)
         columns = frame.columns
         # DuckDB renames unnamed and duplicate columns.
         named = "" not in columns and len({*columns}) == len(columns)
@@ -328,15 +314,15 @@ class DuckDBEngine:
         """Return a transformation whose plan is views over its inputs, which are replaced."""
         names: dict[str, str] = {}
         made: list[_Results] = []
-        held: list[_Stored] = []
+        held: list[str] = []
 
         def apply(**frames: DataFrame) -> _Results:
             for key, frame in frames.items():
                 name = names.setdefault(key, new_name("input"))
                 self._run(f"CREATE OR REPLACE VIEW {name} AS {self.sql_of(frame)}")
                 if not made:
-                    held.append(_Stored("VIEW", name))
-                    self._delivered_frame(name, frame.columns)
+                    held.append(name)
+                    self._delivered_frame(name, "VIEW", frame.columns)
             if not made:
                 with self._scoped.apart() as kept:
                     inputs = {
@@ -354,12 +340,9 @@ class DuckDBEngine:
         """Open a scope; frames that are kept inside are freed when it ends."""
         return self._scoped.scope()
 
-    def _free(self, stored: _Stored) -> None:
-        self._connection.execute(f"DROP {stored.kind} IF EXISTS {stored.name}")
-        self._unions.forget(stored.name)
-        self._shapes.pop(stored.name, None)
-        self._origins.pop(stored.name, None)
-        self._origin_versions.pop(stored.name, None)
+    def _free(self, name: str) -> None:
+        self._connection.execute(f"DROP {self._relations.pop(name).kind} IF EXISTS {name}")
+        self._unions.forget(name)
 
     def arrow_stream(self, frame: DataFrame) -> pa.RecordBatchReader:
         """Run a frame and stream its rows on a cursor of its own, which leaves the session free."""
@@ -491,15 +474,15 @@ class DuckDBEngine:
 
     def lineage(self, frame: DataFrame) -> dict[str, frozenset[SourceColumn]]:
         """Derive, from the plan, which stored columns each output column comes from."""
-        return columns_of_query(self.sql_of(frame), self._origins)
+        return columns_of_query(self.sql_of(frame), self._relations)
 
     def versions_read(self, frame: DataFrame) -> dict[str, int]:
         """Return the Delta versions that the frame's plan reads, by table name."""
         query = self.sql_of(frame)
         found: dict[str, int] = {}
-        for name, versions in self._origin_versions.items():
+        for name, relation in self._relations.items():
             if f'"{name}"' in query:
-                found |= versions
+                found |= relation.versions
         return found
 
 

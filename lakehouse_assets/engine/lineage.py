@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,9 +13,28 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 Origins: TypeAlias = dict[str, frozenset[SourceColumn]]
-# By name of a relation, the origins of its columns or the query that defines it. Most are made for
-# checks and counts, whose lineage is never requested, so a query is parsed on demand.
-Relations: TypeAlias = dict[str, Origins | str]
+
+
+@dataclass
+class Relation:
+    """A table or view that queries read.
+
+    Attributes:
+        origins: Stored columns that its columns come from, or the query that computes them. Most
+            are made for checks and counts, whose lineage is never requested, so a query is parsed
+            on demand.
+        versions: Delta versions that it reads, by table name.
+        kind: `TABLE` or `VIEW`.
+        types: Types of its columns, if they are known.
+    """
+
+    origins: Origins | str
+    versions: Mapping[str, int]
+    kind: str
+    types: Mapping[str, str] | None = None
+
+
+Relations: TypeAlias = Mapping[str, Relation]
 
 
 def columns_of_query(query: str, relations: Relations) -> Origins:
@@ -70,10 +91,12 @@ def _relation(node: Any, outer: dict[str, Origins], relations: Relations) -> Ori
 
 
 def _known(name: str, relations: Relations) -> Origins:
-    found = relations.get(name, {})
-    if isinstance(found, str):
-        found = relations[name] = columns_of_query(found, relations)
-    return found
+    relation = relations.get(name)
+    if relation is None:
+        return {}
+    if isinstance(relation.origins, str):
+        relation.origins = columns_of_query(relation.origins, relations)
+    return relation.origins
 
 
 def _column(column: exp.Column, sources: dict[str, Origins]) -> frozenset[SourceColumn]:

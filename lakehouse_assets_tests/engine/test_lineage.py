@@ -6,11 +6,17 @@ import pytest
 
 from lakehouse_assets.engine import F, W
 from lakehouse_assets.engine.base import SourceColumn
-from lakehouse_assets.engine.lineage import Relations, columns_of_query
+from lakehouse_assets.engine.lineage import Origins, Relation, columns_of_query
 
-TABLES: Relations = {
-    name: {column: frozenset({SourceColumn(name, column)}) for column in columns}
-    for name, columns in {"t": ("a", "b", "k"), "u": ("b", "c", "k"), "w": ("a", "b")}.items()
+
+def stored(origins: Origins | str) -> Relation:
+    return Relation(origins, {}, "TABLE")
+
+
+COLUMNS = {"t": ("a", "b", "k"), "u": ("b", "c", "k"), "w": ("a", "b")}
+TABLES = {
+    name: stored({column: frozenset({SourceColumn(name, column)}) for column in columns})
+    for name, columns in COLUMNS.items()
 }
 
 
@@ -77,7 +83,7 @@ def test_sqlglot_says_the_same(query):
     from sqlglot import exp
     from sqlglot.lineage import lineage as derive
 
-    schema = {name: dict.fromkeys(columns, "int") for name, columns in TABLES.items()}
+    schema = {name: dict.fromkeys(columns, "int") for name, columns in COLUMNS.items()}
     leaves = {
         f"{node.expression.this.name}.{node.name.split('.')[-1]}"
         for node in derive("x", query, schema=schema, dialect="duckdb").walk()
@@ -135,12 +141,13 @@ def as_pairs(found: dict[str, frozenset[SourceColumn]]) -> dict[str, set[tuple[s
 
 
 def test_a_relation_is_looked_into_when_somebody_asks() -> None:
-    relations: Relations = {
+    definitions: dict[str, Origins | str] = {
         "stored": {"a": frozenset({SourceColumn("orders", "a")})},
         "nobody_asks": "this is no SQL",
         "stage": 'SELECT "a" AS "b", 1 AS "one" FROM "stored" AS "stored"',
         "later": 'SELECT "b" FROM "stage" AS "stage" UNION ALL SELECT "one" FROM "stage"',
     }
+    relations = {name: stored(origins) for name, origins in definitions.items()}
     assert columns_of_query('SELECT "b" AS "c" FROM "later" AS "l"', relations) == {
         "c": {SourceColumn("orders", "a")}
     }
