@@ -139,10 +139,3 @@ class Engine(Protocol):
         Raises:
             QueryError: the statement fails, at once or while rows are read.
         """
-
-    def confine(self, root: str) -> None:
-        """Restrict queries permanently to reading the lake at a root.
-
-        Raises:
-            LakehouseError: the engine cannot be confined.
-        """

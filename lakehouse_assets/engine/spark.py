@@ -17,7 +17,7 @@ from lakehouse_assets.engine.current import DataFrame
 from lakehouse_assets.engine.scoped_resources import ScopedResources
 from lakehouse_assets.engine.spark_dialect import SparkDialect
 from lakehouse_assets.engine.spark_memory import explain_lack_of_memory
-from lakehouse_assets.errors import LakehouseError, QueryError
+from lakehouse_assets.errors import QueryError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -227,13 +227,6 @@ class SparkEngine:
                 table=table and table[1].replace("`", ""),
                 column=column and column[1].replace("`", "").rpartition(".")[2],
             ) from None
-
-    def confine(self, root: str) -> None:
-        """Refuse: queries can read everything that Spark's driver can."""
-        raise LakehouseError(
-            "Spark cannot be confined to the lake; use the embedded engine for it "
-            "(LAKEHOUSE_ENGINE=duckdb)."
-        )
 
     def _with_view_names(self, sql: str) -> str:
         """Quote two-part names of views as one: Spark's temporary views have no schema."""

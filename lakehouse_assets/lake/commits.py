@@ -100,22 +100,17 @@ def read_version(entry: Mapping[str, Any]) -> Version:
 
     The embedded engine stores a commit's metadata as separate entries, Spark as one JSON text.
     """
-    entries: Mapping[str, Any] = entry
-    if "userMetadata" in entry:
-        entries = _json(entry["userMetadata"])
-    texts = [entries.get(_PREFIX + name) for name in _ENTRIES]
-    known = texts[0] is not None and texts[1] is not None
-    run_id, asset, partition, code_version, state = (str(text or "") for text in texts)
+    entries = _json(entry["userMetadata"]) if "userMetadata" in entry else entry
+    origin = {name: str(entries.get(_PREFIX + name) or "") for name in _ENTRIES}
+    known = bool(origin["run_id"] and origin["asset"])
     committed_at = datetime.fromtimestamp(int(entry["timestamp"]) / 1000, UTC)
-    written_at = entries.get(_WRITTEN_AT)
+    written_at = datetime.fromisoformat(entries.get(_WRITTEN_AT) or committed_at.isoformat())
     return Version(
         number=int(entry["version"]),
         committed_at=committed_at,
         operation=str(entry.get("operation", "")),
-        commit=Commit(run_id, asset, partition, code_version, state) if known else None,
-        written_at=(datetime.fromisoformat(str(written_at)) if written_at else committed_at)
-        if known
-        else None,
+        commit=Commit(**origin) if known else None,
+        written_at=written_at if known else None,
         rows=_rows_added(entry.get("operationMetrics") or {}),
     )
 

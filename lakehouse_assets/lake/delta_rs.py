@@ -54,60 +54,40 @@ class DeltaRsWriter:
 
         # Nullable here, so that delta-rs itself checks non-null columns: its error is clearer.
         target = pa.schema([field.with_nullable(True) for field in arrow_schema(change.table)])
-        passing = _Rows(rows if rows.schema == target else rows.cast(target))
-        with passing.own_errors(), _explained(change), local_lock(change.path.uri, alone=False):
-            write_deltalake(
-                change.found,
-                passing.stream,
-                mode="append" if change.selection is None else "overwrite",
-                predicate=None if change.selection is None else to_sql(change.selection),
-                commit_properties=CommitProperties(
-                    custom_metadata=change.commit.as_metadata(),
-                    app_transactions=[
-                        Transaction(source, advance.end)
-                        for source, advance in change.progress.items()
-                    ],
-                ),
-            )
-        return Written(change.found, passing.sample)
+        rows = rows if rows.schema == target else rows.cast(target)
+        sample: list[Mapping[str, Any]] = []
+        failed: list[Exception] = []
 
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                for batch in rows:
+                    sample.extend(batch.slice(0, _SAMPLE_ROWS - len(sample)).to_pylist())
+                    yield batch
+            except Exception as error:
+                failed.append(error)
+                raise
 
-class _Rows:
-    """A stream of rows to the writer that keeps the first few as a sample.
-
-    Attributes:
-        stream: The rows, which can be read once.
-        sample: The first rows, filled while the stream is read.
-    """
-
-    def __init__(self, source: pa.RecordBatchReader) -> None:
-        import pyarrow as pa
-
-        self.sample: list[Mapping[str, Any]] = []
-        self._source = source
-        self._failure: BaseException | None = None
-        self.stream = pa.RecordBatchReader.from_batches(source.schema, self._pass_on())
-
-    def _pass_on(self) -> Iterator[pa.RecordBatch]:
         try:
-            for batch in self._source:
-                missing = _SAMPLE_ROWS - len(self.sample)
-                if missing > 0:
-                    self.sample += batch.slice(0, missing).to_pylist()
-                yield batch
-        except Exception as error:
-            self._failure = error
-            raise
-
-    @contextmanager
-    def own_errors(self) -> Iterator[None]:
-        """Raise the engine's own error if computing the rows failed, not delta-rs's wrapper."""
-        try:
-            yield
+            with _explained(change), local_lock(change.path.uri, alone=False):
+                write_deltalake(
+                    change.found,
+                    pa.RecordBatchReader.from_batches(rows.schema, batches()),
+                    mode="append" if change.selection is None else "overwrite",
+                    predicate=None if change.selection is None else to_sql(change.selection),
+                    commit_properties=CommitProperties(
+                        custom_metadata=change.commit.as_metadata(),
+                        app_transactions=[
+                            Transaction(source, advance.end)
+                            for source, advance in change.progress.items()
+                        ],
+                    ),
+                )
         except Exception:
-            if self._failure is not None:
-                raise self._failure from None
+            if failed:
+                # The engine's own error instead of delta-rs's, which wraps it.
+                raise failed[0] from None
             raise
+        return Written(change.found, sample)
 
 
 @contextmanager

@@ -322,7 +322,11 @@ def ask(
                 "LAKEHOUSE_ENGINE=duckdb."
             )
         if confined:
-            engine.confine(lake.root)
+            # Queries can read everything that Spark's driver can.
+            raise LakehouseError(
+                "Spark cannot be confined to the lake; use the embedded engine for it "
+                "(LAKEHOUSE_ENGINE=duckdb)."
+            )
         with _suggestions(lake, statement):
             rows = engine.query(statement.text, _frames(Snapshot(lake), statement))
             return Answer(watch.rows_of(rows))
