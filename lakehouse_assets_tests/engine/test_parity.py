@@ -63,7 +63,8 @@ def columns_of(engine: Engine, frame: Any) -> pa.Table:
 def compare(spark: Engine, table: pa.Table, build: Callable[[Any], Any], key: str = "n") -> None:
     """Compare the rows that both engines make of a table, in the order of the key."""
     here, there = (on(engine, table, build, key) for engine in (start_engine(), spark))
-    assert differences(here, there, table if key == "n" else here) == {}
+    given = table if here.num_rows == table.num_rows else here
+    assert differences(here, there, given) == {}
 
 
 def on(engine: Engine, table: pa.Table, build: Callable[[Any], Any], key: str = "n") -> pa.Table:
