@@ -127,6 +127,10 @@ class Query:
         self._stopped = reason
         Thread(target=self._interrupt, daemon=True).start()
 
+    def close(self) -> None:
+        """End the statement, whose remaining rows are not needed."""
+        self.stop(QueryError("The statement was closed.", sqlstate="57014"))
+
     def _watch(self, timeout: float) -> None:
         if not self._ended.wait(timeout):
             self.stop(
