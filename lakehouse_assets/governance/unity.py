@@ -5,13 +5,13 @@ A client learns where the files of a table are and reads them itself, with its o
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import parse_qs
 from uuid import NAMESPACE_URL, uuid5
-
-from fastapi import FastAPI, HTTPException, Request, Response
-from starlette.responses import JSONResponse
 
 from lakehouse_assets.catalog.registry import Column, Table
 from lakehouse_assets.errors import DamagedTableError
@@ -20,12 +20,15 @@ from lakehouse_assets.lake.schema import comment
 from lakehouse_assets.serving.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 CATALOG: Final = "lake"
 """Name of the only catalog; its schemas are the domains."""
 
-_ROOT: Final = "/api/2.1/unity-catalog"
+_ROOT: Final = "/api/2.1/unity-catalog/"
+Answer: TypeAlias = tuple[int, dict[str, Any]]
 # Unity Catalog's name of a type, and Spark's name in JSON where it is not that of the declaration.
 _TYPES: Final = {
     "string": ("STRING", "string"), "bigint": ("LONG", "long"), "int": ("INT", "integer"),
@@ -38,87 +41,62 @@ _TYPES: Final = {
 }  # fmt: skip
 
 
-def build_app(lake: Lake, tokens: Tokens) -> FastAPI:
-    """Make the application.
+def build_app(lake: Lake, tokens: Tokens) -> ASGIApp:
+    """Make the application, an ASGI callable.
 
     Args:
         lake: The lake; tables that were not built, and views, are left out.
         tokens: The tokens that clients must send.
     """
-    app = FastAPI(openapi_url=None, telemetry={"tracing": False, "metrics": False, "logs": False})
-    schemas = sorted({table.domain for table in lake.registry})
 
-    @app.middleware("http")
-    async def with_token(
-        request: Request, call: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        header = request.headers.get("authorization")
-        if not tokens.accept(header.encode("latin-1") if header else None):
-            return _refusal(401, "UNAUTHENTICATED", "Send Authorization: Bearer <token>.")
-        return await call(request)
-
-    @app.exception_handler(404)
-    @app.exception_handler(405)
-    async def refused(_request: Request, error: HTTPException) -> Response:
-        if error.status_code == 405:
-            return _refusal(405, "PERMISSION_DENIED", "The catalog can only be read.")
-        known = error.detail if error.detail != "Not Found" else "Nothing is served at this path."
-        return _refusal(404, "NOT_FOUND", known)
-
-    @app.get(f"{_ROOT}/catalogs")
-    def catalogs() -> dict[str, Any]:
-        return {"catalogs": [_catalog()], "next_page_token": None}
-
-    @app.get(f"{_ROOT}/catalogs/{{name}}")
-    def catalog(name: str) -> dict[str, Any]:
-        return _known(name, [CATALOG], lambda _: _catalog())
-
-    @app.get(f"{_ROOT}/schemas")
-    def schemas_of(catalog_name: str) -> dict[str, Any]:
-        found = schemas if catalog_name == CATALOG else []
-        return {"schemas": [_schema(name) for name in found], "next_page_token": None}
-
-    @app.get(f"{_ROOT}/schemas/{{name}}")
-    def schema(name: str) -> dict[str, Any]:
-        return _known(name, [f"{CATALOG}.{s}" for s in schemas], lambda n: _schema(n.split(".")[1]))
-
-    @app.get(f"{_ROOT}/tables")
-    def tables_of(catalog_name: str, schema_name: str) -> dict[str, Any]:
-        found = [t for t in lake.registry if t.domain == schema_name and catalog_name == CATALOG]
-        return {
-            "tables": [_table(lake, table) for table in found if _built(lake, table)],
-            "next_page_token": None,
-        }
-
-    @app.get(f"{_ROOT}/tables/{{name}}")
-    def table(name: str) -> dict[str, Any]:
-        known = {f"{CATALOG}.{t.full_name}": t for t in lake.registry}
-        found = known.get(name)
-        if found is None or not _built(lake, found):
-            raise HTTPException(404, f"There is no table {name}.")
-        return _table(lake, found)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path, headers = scope["path"], dict(scope["headers"])
+        kind, _, name = path.removeprefix(_ROOT).partition("/")
+        if not tokens.accept(headers.get(b"authorization")):
+            status, body = _refusal(401, "UNAUTHENTICATED", "Send Authorization: Bearer <token>.")
+        elif not path.startswith(_ROOT) or kind not in {"catalogs", "schemas", "tables"}:
+            status, body = _refusal(404, "NOT_FOUND", "Nothing is served at this path.")
+        elif scope["method"] != "GET":
+            status, body = _refusal(405, "PERMISSION_DENIED", "The catalog can only be read.")
+        else:
+            query = parse_qs(scope["query_string"].decode())
+            status, body = await asyncio.to_thread(_answer, lake, kind, name, query)
+        text = json.dumps(body).encode()
+        head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": text})
 
     return app
 
 
-def _refusal(status: int, code: str, sentence: str) -> Response:
-    return JSONResponse({"error_code": code, "message": sentence}, status)
+def _answer(lake: Lake, kind: str, name: str, query: dict[str, list[str]]) -> Answer:
+    """Describe one thing by its full name, or list those of the catalog or schema in the query."""
+    every: dict[str, Callable[[], dict[str, Any] | None]]
+    if kind == "catalogs":
+        every = {CATALOG: _catalog}
+    elif kind == "schemas":
+        domains = sorted({table.domain for table in lake.registry})
+        every = {f"{CATALOG}.{domain}": partial(_schema, domain) for domain in domains}
+    else:
+        every = {f"{CATALOG}.{t.full_name}": partial(_table, lake, t) for t in lake.registry}
+    of_catalog, of_schema = (query.get(n, [""])[-1] for n in ("catalog_name", "schema_name"))
+    within = {"catalogs": "", "schemas": f"{of_catalog}.", "tables": f"{of_catalog}.{of_schema}."}
+    found = [
+        one
+        for full, describe in every.items()
+        if (full == name if name else full.startswith(within[kind])) and (one := describe())
+    ]
+    if not name:
+        return 200, {kind: found, "next_page_token": None}
+    if found:
+        return 200, found[0]
+    known = "" if kind == "tables" else f"; known names: {', '.join(every)}"
+    what = "table " if kind == "tables" else ""
+    return _refusal(404, "NOT_FOUND", f"There is no {what}{name}{known}.")
 
 
-def _known(
-    name: str, names: list[str], describe: Callable[[str], dict[str, Any]]
-) -> dict[str, Any]:
-    if name not in names:
-        raise HTTPException(404, f"There is no {name}; known names: {', '.join(names)}.")
-    return describe(name)
-
-
-def _built(lake: Lake, table: Table) -> bool:
-    try:
-        return lake.version(table) is not None
-    except DamagedTableError:
-        # `lakehouse doctor` reports what is wrong with it.
-        return False
+def _refusal(status: int, code: str, sentence: str) -> Answer:
+    return status, {"error_code": code, "message": sentence}
 
 
 def _catalog() -> dict[str, Any]:
@@ -130,7 +108,13 @@ def _schema(domain: str) -> dict[str, Any]:
     return {"name": domain, "catalog_name": CATALOG, "full_name": full, "schema_id": _id(full)}
 
 
-def _table(lake: Lake, table: Table) -> dict[str, Any]:
+def _table(lake: Lake, table: Table) -> dict[str, Any] | None:
+    """Describe a table; None if it is not built or damaged, which `lakehouse doctor` reports."""
+    try:
+        if lake.version(table) is None:
+            return None
+    except DamagedTableError:
+        return None
     location = lake.uri(table)
     return {
         "name": table.name,

@@ -65,6 +65,7 @@ def test_it_answers_whoever_shows_the_token_and_changes_nothing(server: str) -> 
         status, body = ask(f"{server}{path}")
         assert (status, body["error_code"]) == (404, "NOT_FOUND")
     assert ask(f"{server}/temporary-table-credentials", method="POST")[0] == 404
+    assert ask(f"{server}/schemas?catalog_name=other")[1]["schemas"] == []
 
 
 def test_it_describes_what_is_declared(server: str, sample: SampleRun) -> None:
