@@ -210,13 +210,12 @@ def tracked_search(
     return search(trials, measure, known, record, processes_for(rows))
 
 
-def parallel_coordinates(trials: Sequence[Trial], metric: str, *, lower: bool) -> Figure:
+def parallel_coordinates(trials: Sequence[Trial], metric: str) -> Figure:
     """Draw a line for each trial across an axis for each parameter and one for the metric.
 
     Args:
         trials: The trials; a parameter that a trial lacks leaves a gap in its line.
-        metric: The metric.
-        lower: Whether a lower metric is better; the best trial's line is bold.
+        metric: The metric; the line of the trial with the least one is bold.
     """
     import numpy as np
     from matplotlib.figure import Figure
@@ -228,7 +227,7 @@ def parallel_coordinates(trials: Sequence[Trial], metric: str, *, lower: bool) -
     heights = np.full((len(rows), len(names)), np.nan)
     for place, name in enumerate(names):
         values = sorted({row[name] for row in rows if name in row})
-        numbers = all(isinstance(value, int | float) for value in values) and name == metric
+        numbers = name == metric
         for at, row in enumerate(rows):
             if name not in row:
                 continue
@@ -241,7 +240,7 @@ def parallel_coordinates(trials: Sequence[Trial], metric: str, *, lower: bool) -
             height = float(number) if numbers else (number + 0.5) / len(values)
             axes.annotate(f"{value:.4f}" if numbers else str(value), (place, height), xytext=(5, 4),
                           textcoords="offset points", fontsize=8)  # fmt: skip
-    best = (min if lower else max)(range(len(rows)), key=lambda at: rows[at][metric])
+    best = min(range(len(rows)), key=lambda at: rows[at][metric])
     for at in sorted(range(len(rows)), key=lambda at: at == best):
         known = ~np.isnan(heights[at])
         axes.plot(np.arange(len(names))[known], heights[at][known], marker="o",

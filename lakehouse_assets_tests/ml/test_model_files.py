@@ -213,7 +213,7 @@ def test_tampered_files_are_refused_though_the_registry_agrees(
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TAMPERED if kind.split()[0] != "added"])
+@pytest.mark.parametrize("kind", ["cloudpickle", "trusted types", "link", "missing file"])
 def test_changed_files_are_refused_by_their_digest(
     store: SimpleNamespace, files: Path, kind: str
 ) -> None:

@@ -179,7 +179,7 @@ def fit(rows: pa.Table, settings: ChurnSettings, run: Callable[..., list[Trial]]
         params={"chosen": model.chosen, "threshold": model.threshold},
         variants=[Variant(name, {"baseline": name}, found[name]) for name in BASELINES],
         documents={"leaks": leaks},
-        figures={"search": parallel_coordinates(trials, "log_loss", lower=True)},
+        figures={"search": parallel_coordinates(trials, "log_loss")},
         held_out=pa.table({"label": labels, "prediction": held_out}),
     )
 

@@ -7,7 +7,7 @@ features, fit and choices are those of `ml/remaining_life.py`, in cycles instead
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -268,11 +268,8 @@ def _judged(left: FloatArray, predicted: FloatArray) -> dict[str, dict[str, floa
     }
 
 
-def _splits(engines: Engines, split: str, seed: int) -> Iterator[tuple[Ints, Ints]]:
-    import numpy as np
-
-    rows = np.arange(len(engines.unit))
-    yield from folds_of(engines.unit if split == "engines" else rows, FOLDS, seed)
+def _result(judged: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    return {**judged["capped"], "mean": judged["capped"], "uncapped": judged["uncapped"]}
 
 
 def _by_folds(
@@ -285,10 +282,11 @@ def _by_folds(
     from lakehouse_assets.ml.leaks import units_in_both
 
     by_seed: dict[str, dict[str, dict[str, float]]] = {}
+    split_by = engines.unit if arguments["split"] == "engines" else np.arange(len(engines.unit))
     for seed in arguments["seeds"]:
         random = np.random.default_rng(seed)
         left, predicted = [], []
-        for number, (fitted, held) in enumerate(_splits(engines, arguments["split"], seed), 1):
+        for number, (fitted, held) in enumerate(folds_of(split_by, FOLDS, seed), 1):
             refuse(units_in_both(
                 engines.unit[fitted].tolist(), engines.unit[held].tolist(), "engines"
             ))  # fmt: skip
@@ -312,9 +310,7 @@ def _by_folds(
         for kind in ("capped", "uncapped")
     }
     return {
-        **mean["capped"],
-        "mean": mean["capped"],
-        "uncapped": mean["uncapped"],
+        **_result(mean),
         "by_seed": {seed: found["capped"] for seed, found in by_seed.items()},
     }
 
@@ -333,11 +329,8 @@ def _on_test(
     found = _fit(engines, features, np.arange(len(engines.unit)), 0)
     progress(_words(found))
     predicted = found.model.predict(asked[test.ends])
-    judged = _judged(left, predicted)
     return {
-        **judged["capped"],
-        "mean": judged["capped"],
-        "uncapped": judged["uncapped"],
+        **_result(_judged(left, predicted)),
         "chosen": found.chosen,
         "engines": {
             str(unit): {"left": float(truth), "predicted": float(guess)}
