@@ -29,8 +29,8 @@ from lakehouse_assets.domains.retail.models.churn_model import (
     TEXTS,
     ChurnModel,
     Curve,
+    columns_of,
     encode,
-    one_hot,
     sigmoid,
     top_reasons,
 )
@@ -308,9 +308,9 @@ def measure(
         if boosted:
             gaps = _gaps(features[fitted])
             trees = _boost(
-                _columns(features[fitted], gaps, categories), labels[fitted], settings, trial
+                columns_of(features[fitted], gaps, categories), labels[fitted], settings, trial
             )
-            columns = _columns(features[held], gaps, categories)
+            columns = columns_of(features[held], gaps, categories)
             for step in range(steps):
                 logits[step, held] = _margins(trees, columns, (step + 1) * _STEP)
         else:
@@ -375,7 +375,7 @@ def fit_churn(
     gaps = _gaps(features)
     tree = best["xgboost"]
     trees = _boost(
-        _columns(features, gaps, categories), labels, settings, tree.params,
+        columns_of(features, gaps, categories), labels, settings, tree.params,
         int(tree.metrics["trees"]),
     )  # fmt: skip
     pipeline = spline_regression(categories, best["splines"].params["penalty"], settings.knots)
@@ -415,10 +415,10 @@ def fit_baselines(rows: pa.Table, labels: Labels) -> Callable[[pa.Table], dict[s
         "random_forest": RandomForestClassifier(n_estimators=10, random_state=123, n_jobs=1),
     }
     for estimator in baselines.values():
-        estimator.fit(_columns(features, gaps, categories), labels)
+        estimator.fit(columns_of(features, gaps, categories), labels)
 
     def predict(asked: pa.Table) -> dict[str, FloatArray]:
-        columns = _columns(encode(asked, categories), gaps, categories)
+        columns = columns_of(encode(asked, categories), gaps, categories)
         return {name: found.predict_proba(columns)[:, 1] for name, found in baselines.items()}
 
     return predict
@@ -431,14 +431,6 @@ def _gaps(features: FloatArray) -> FloatArray:
     numbers = features[:, : features.shape[1] - len(TEXTS)].T
     known = [column[~np.isnan(column)] for column in numbers]
     return np.array([np.median(column) if len(column) else 0.0 for column in known])
-
-
-def _columns(features: FloatArray, gaps: FloatArray, categories: Categories) -> FloatArray:
-    """Return as many numbers as there are gaps to fill, and 0 or 1 for each text."""
-    import numpy as np
-
-    numbers = features[:, : len(gaps)]
-    return one_hot(np.where(np.isnan(numbers), gaps, numbers), features, categories)
 
 
 def spline_regression(categories: Categories, penalty: float, knots: int) -> Any:

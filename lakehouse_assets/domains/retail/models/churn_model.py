@@ -148,9 +148,8 @@ class ChurnModel:
         """Return the columns of the trees."""
         import numpy as np
 
-        numbers = features[:, : len(self.curves)]
         gaps = np.array([curve.gap for curve in self.curves.values()])
-        return one_hot(np.where(np.isnan(numbers), gaps, numbers), features, self.categories)
+        return columns_of(features, gaps, self.categories)
 
     def _places(self) -> list[int]:
         """Return the place in `FEATURES` of each column of the trees."""
@@ -167,19 +166,24 @@ def sigmoid(logits: FloatArray) -> FloatArray:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def one_hot(
-    numbers: FloatArray, features: FloatArray, categories: Mapping[str, list[str]]
+def columns_of(
+    features: FloatArray, gaps: FloatArray, categories: Mapping[str, list[str]]
 ) -> FloatArray:
-    """Return numbers followed by 0 or 1 for each value but the first of each encoded text."""
+    """Return what trees and baselines read of encoded rows.
+
+    These are as many numbers as there are gaps to fill, and 0 or 1 for each value but the first of
+    each text.
+    """
     import numpy as np
 
+    numbers = features[:, : len(gaps)]
     first = features.shape[1] - len(categories)
     texts = [
         features[:, column] == code
         for column, values in enumerate(categories.values(), first)
         for code in range(1, len(values))
     ]
-    return np.column_stack([numbers, *texts])
+    return np.column_stack([np.where(np.isnan(numbers), gaps, numbers), *texts])
 
 
 def encode(rows: pa.Table | pa.RecordBatch, categories: Mapping[str, list[str]]) -> FloatArray:
