@@ -312,7 +312,9 @@ def measure(
             )
             columns = columns_of(features[held], gaps, categories)
             for step in range(steps):
-                logits[step, held] = _margins(trees, columns, (step + 1) * _STEP)
+                logits[step, held] = trees.inplace_predict(
+                    columns, iteration_range=(0, (step + 1) * _STEP), predict_type="margin"
+                )
         else:
             pipeline = spline_regression(categories, trial["penalty"], settings.knots)
             pipeline.fit(features[fitted], labels[fitted])
@@ -537,14 +539,6 @@ def _boost(
         xgboost.DMatrix(columns, labels, nthread=1),
         trees or settings.trees,
     )
-
-
-def _margins(trees: Any, columns: FloatArray, first: int) -> FloatArray:
-    """Return the logits of the first trees."""
-    import numpy as np
-
-    found = trees.inplace_predict(columns, iteration_range=(0, first), predict_type="margin")
-    return np.asarray(found, np.float64)
 
 
 CHURN: Final = ModelSpec(
