@@ -24,7 +24,7 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandedFile
 from lakehouse_assets.ingest.reader import Delivery, read_delivery
 from lakehouse_assets.lake.format import stamp
-from lakehouse_assets.orchestration import bronze_assets
+from lakehouse_assets.orchestration import dataset_assets
 from lakehouse_assets.orchestration.instance import dagster_instance
 from lakehouse_assets.orchestration.planning import PlannedRun, plan
 from lakehouse_assets.orchestration.run import execute
@@ -123,7 +123,7 @@ def test_a_range_is_divided_as_long_as_that_may_help(
             raise LakehouseError("The rule is wrong; correct it.")
         return read_delivery(dataset, files, *rest)
 
-    monkeypatch.setattr(bronze_assets, "read_delivery", read)
+    monkeypatch.setattr(dataset_assets, "read_delivery", read)
     for month in range(1, 9):
         house.deliver_members(f"2014-0{month}-28", [member(1)])
     started: list[str] = []

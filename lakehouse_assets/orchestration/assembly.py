@@ -9,14 +9,14 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse_assets.catalog.datasets import Limits, with_options
+from lakehouse_assets.catalog.datasets import Limits, with_limits, with_options
 from lakehouse_assets.domains import DATASETS, DOMAINS, REGISTRY, SOURCES, STREAMS
 from lakehouse_assets.engine.vocabulary import Weekday
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.alerts import alert_sensors
 from lakehouse_assets.orchestration.audit_log import audit_asset
-from lakehouse_assets.orchestration.bronze_assets import bronze_assets
 from lakehouse_assets.orchestration.conditions import conditions_of, following_sensor
+from lakehouse_assets.orchestration.dataset_assets import bronze_assets, silver_assets
 from lakehouse_assets.orchestration.extractions import extraction_schedules
 from lakehouse_assets.orchestration.freshness import policy_of
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
@@ -33,9 +33,7 @@ from lakehouse_assets.orchestration.resources import LakeResource, LandingResour
 from lakehouse_assets.orchestration.retraining import alarm_sensor, fit_schedules
 from lakehouse_assets.orchestration.schedules import job_schedules, refresh_schedules
 from lakehouse_assets.orchestration.sensors import arrivals_sensor, late_sensor
-from lakehouse_assets.orchestration.silver_assets import silver_assets
-from lakehouse_assets.orchestration.stream_assets import stream_assets
-from lakehouse_assets.orchestration.stream_sensor import streams_sensor
+from lakehouse_assets.orchestration.stream_assets import stream_assets, streams_sensor
 from lakehouse_assets.orchestration.table_assets import BuildOptions, gold_asset
 from lakehouse_assets.settings import Settings
 
@@ -88,11 +86,12 @@ def _assets(
     calendars = _calendars(first_partition)
     options = BuildOptions(week_starts_on, training_rows)
     given = {"campaign_tags": campaign_tags}
+    datasets = [with_limits(dataset, limits) for dataset in DATASETS]
     made = [
-        *(bronze_assets(dataset, calendars[dataset.domain], limits) for dataset in DATASETS),
+        *(bronze_assets(dataset, calendars[dataset.domain]) for dataset in datasets),
         *(
-            silver_assets(with_options(dataset, given), calendars[dataset.domain], limits)
-            for dataset in DATASETS
+            silver_assets(with_options(dataset, given), calendars[dataset.domain])
+            for dataset in datasets
         ),
         *(
             gold_asset(gold, REGISTRY, calendars[domain.name], options)
@@ -123,7 +122,7 @@ def _assets(
     streams = [
         asset
         for stream in STREAMS
-        for asset in stream_assets(stream, calendars[stream.domain], limits)
+        for asset in stream_assets(with_limits(stream, limits), calendars[stream.domain])
     ]
     return [asset.map_asset_specs(finished) for asset in [*made, *streams]]
 

@@ -19,6 +19,7 @@ from lakehouse_assets.orchestration.arrivals import (
     consecutive,
     spans_of,
 )
+from lakehouse_assets.orchestration.dataset_assets import RUN_AGAIN
 from lakehouse_assets.orchestration.jobs import Jobs, job_that_loads
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.recorded import (
@@ -30,7 +31,6 @@ from lakehouse_assets.orchestration.recorded import (
     tags_of,
 )
 from lakehouse_assets.orchestration.resources import LandingResource
-from lakehouse_assets.orchestration.silver_assets import RUN_AGAIN
 from lakehouse_assets.text import visible
 
 _LISTING_SECONDS = 30

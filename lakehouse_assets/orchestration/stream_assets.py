@@ -1,11 +1,10 @@
-"""The assets of a stream: one that reads it, and the tables that it fills."""
+"""The assets of a stream, and the sensor that reads streams while no other process does."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from lakehouse_assets.catalog.datasets import Limits, with_limits
 from lakehouse_assets.catalog.streams import Stream, bronze_events, stream_tables
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results, check_specs
@@ -36,6 +35,16 @@ if TYPE_CHECKING:
     from lakehouse_assets.sources.messages import MessageSource
 
 
+from contextlib import closing
+
+from lakehouse_assets.domains import STREAMS
+from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration.jobs import STREAMS as FAMILY
+from lakehouse_assets.orchestration.jobs import Jobs, job_name
+from lakehouse_assets.orchestration.recorded import WAITING_OR_RUNNING
+from lakehouse_assets.orchestration.stream_reader import positions_of
+from lakehouse_assets.text import visible
+
 _CONFIG = {
     "seconds": dg.Field(
         float,
@@ -51,17 +60,13 @@ _CONFIG = {
 }
 
 
-def stream_assets(
-    stream: Stream, calendar: Calendar, limits: Limits = ()
-) -> list[dg.AssetsDefinition]:
+def stream_assets(stream: Stream, calendar: Calendar) -> list[dg.AssetsDefinition]:
     """Make the asset that reads a stream, and those of its tables.
 
     The tables cannot be materialised by themselves, because a reader fills all of them for events
     of any day. A run of the stream's asset reads the waiting messages and reports the days that
-    changed; `lakehouse stream` does the same while it runs. The loss limits of the settings,
-    `limits`, override those of streams.
+    changed; `lakehouse stream` does the same while it runs.
     """
-    stream = with_limits(stream, limits)
     reader = stream_key(stream)
     tables = stream_tables(stream)
     bronze, _, silver, _, _ = (dg.AssetKey(table.key) for table in tables)
@@ -144,3 +149,63 @@ def _reader(stream: Stream) -> dg.AssetsDefinition:
         )
 
     return read
+
+
+_LOOK_SECONDS = 60
+
+
+def streams_sensor(jobs: Jobs, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    """Make the sensor that reads streams with new messages.
+
+    Args:
+        jobs: All jobs; those that read streams are run.
+        status: Whether it starts switched on.
+    """
+    names = {job_name(stream.domain, FAMILY) for stream in STREAMS}
+
+    @dg.sensor(
+        name="streams",
+        jobs=[jobs[name] for name in sorted(names)],
+        description=(
+            "Reads each stream that has new messages, at most once a minute. Does nothing while "
+            "`lakehouse stream` reads it."
+        ),
+        minimum_interval_seconds=_LOOK_SECONDS,
+        default_status=status,
+    )
+    def new_messages(
+        context: dg.SensorEvaluationContext, lake: LakeResource, landing: LandingResource
+    ) -> dg.SensorResult:
+        active = dg.RunsFilter(statuses=WAITING_OR_RUNNING)
+        running_jobs = {run.job_name for run in context.instance.get_runs(active)}
+        new: dict[str, list[dg.AssetKey]] = {}
+        notes, errors = [], []
+        for stream in STREAMS:
+            job = job_name(stream.domain, FAMILY)
+            if job in running_jobs:
+                notes.append(f"A run is reading {stream.path}.")
+                continue
+            try:
+                source = source_of(stream, landing, lake)
+                if source is None:
+                    notes.append(f"{stream.path} has no address.")
+                    continue
+                with closing(source):
+                    left = sum(p.lag for p in positions_of(stream, source, lake.logs()))
+            except LakehouseError as error:
+                # Other streams may still be read.
+                errors.append(error)
+                context.log.error(visible(f"{stream.path} is not read: {error}"))
+                continue
+            notes.append(f"{stream.path} has {left:,} new messages.")
+            if left:
+                new.setdefault(job, []).append(stream_key(stream))
+        if errors and not new:
+            raise errors[0]
+        return dg.SensorResult(
+            run_requests=[dg.RunRequest(job_name=job, asset_selection=keys)
+                          for job, keys in new.items()],
+            skip_reason=None if new else " ".join(notes),
+        )  # fmt: skip
+
+    return new_messages

@@ -122,7 +122,7 @@ def _ours(url: str, folder: Path) -> tuple[float, float, tuple[object, ...]]:
     from lakehouse_assets.catalog.sources import source_of
     from lakehouse_assets.domains import SOURCES
     from lakehouse_assets.ingest.landing import LandingZone
-    from lakehouse_assets.orchestration.bronze_assets import bronze_assets
+    from lakehouse_assets.orchestration.dataset_assets import bronze_assets
     from lakehouse_assets.orchestration.io_manager import DeltaIOManager
     from lakehouse_assets.orchestration.partitions import Calendar
     from lakehouse_assets.orchestration.resources import LakeResource, LandingResource

@@ -11,9 +11,8 @@ import pytest
 from lakehouse_assets.catalog.datasets import Dataset, bronze_table
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.engine import F
-from lakehouse_assets.orchestration.bronze_assets import bronze_assets
+from lakehouse_assets.orchestration.dataset_assets import bronze_assets, silver_assets
 from lakehouse_assets.orchestration.partitions import Calendar, accepting_beta
-from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets.quality.checks import Check
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets_tests.airline.samples import House, check, numbers, purchase, steps

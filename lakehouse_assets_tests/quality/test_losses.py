@@ -14,7 +14,7 @@ from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS, TRANSACTIONS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.orchestration.assembly import build_defs
-from lakehouse_assets.orchestration.bronze_assets import bronze_assets
+from lakehouse_assets.orchestration.dataset_assets import bronze_assets
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.quality.losses import Loss
 from lakehouse_assets_tests.airline.samples import House, check, purchase, steps, tables_of

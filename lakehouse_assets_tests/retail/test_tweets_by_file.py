@@ -20,11 +20,15 @@ from lakehouse_assets.domains.retail.datasets.tweets import SILVER_TWEETS, TWEET
 from lakehouse_assets.domains.retail.gold import tweets as gold_tweets
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.lake.predicate import between
-from lakehouse_assets.orchestration.bronze_assets import CONSERVED, READABLE, bronze_assets
+from lakehouse_assets.orchestration.dataset_assets import (
+    CONSERVED,
+    READABLE,
+    bronze_assets,
+    silver_assets,
+)
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
-from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets_tests.airline.samples import COMMIT, House, check, numbers
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 from lakehouse_assets_tests.retail.samples import deliver, tweet

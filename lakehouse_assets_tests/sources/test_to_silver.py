@@ -23,12 +23,11 @@ from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER
 from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS, SILVER_CUSTOMERS
 from lakehouse_assets.domains.retail.datasets.online_sales import ONLINE_SALES, SILVER_ONLINE_SALES
 from lakehouse_assets.domains.retail.sources import SOURCES
-from lakehouse_assets.orchestration.bronze_assets import CONSERVED as DELIVERED_CONSERVED
-from lakehouse_assets.orchestration.bronze_assets import READABLE, bronze_assets
+from lakehouse_assets.orchestration.dataset_assets import CONSERVED as DELIVERED_CONSERVED
+from lakehouse_assets.orchestration.dataset_assets import READABLE, bronze_assets, silver_assets
 from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
-from lakehouse_assets.orchestration.silver_assets import silver_assets
 from lakehouse_assets_tests.airline.samples import House, check, numbers
 from lakehouse_assets_tests.retail.samples import customer, order, result
 

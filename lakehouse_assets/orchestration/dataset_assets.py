@@ -1,4 +1,4 @@
-"""The bronze assets of a dataset: its rows, its rejects and the checks on both."""
+"""The assets of a dataset, in bronze and in silver, and the checks on them."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,12 +8,12 @@ import dagster as dg
 from lakehouse_assets import clock
 from lakehouse_assets.catalog.datasets import (
     Dataset,
-    Limits,
     bronze_table,
+    quarantine_table,
     rejects_table,
-    with_limits,
+    silver_table,
 )
-from lakehouse_assets.engine import F
+from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.load_plan import plan_load
 from lakehouse_assets.ingest.reader import WHOLE_FILE, by_partition, read_delivery
@@ -29,6 +29,7 @@ from lakehouse_assets.orchestration.table_assets import Results, asset_attribute
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.conservation import Balance
 from lakehouse_assets.quality.losses import Loss, check_losses, losses_check
+from lakehouse_assets.quality.silver import check_silver, clean, silver_checks
 from lakehouse_assets.text import counted, visible
 
 CONSERVED = Check(
@@ -41,15 +42,13 @@ DECLARED = Check("attributes_are_declared", "Records have the declared attribute
 _REASONS = 3
 
 
-def bronze_assets(dataset: Dataset, calendar: Calendar, limits: Limits = ()) -> dg.AssetsDefinition:
+def bronze_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
     """Make the assets that load a dataset's landing folders into bronze.
 
     One step reads the new and changed files of the run's partitions once and replaces their rows in
     two tables: rows and rejects. Rows of files that are gone from the landing zone are removed. An
-    unreadable file fails the check `files_are_readable`; the other files are loaded. The loss
-    limits of the settings, `limits`, override those of datasets.
+    unreadable file fails the check `files_are_readable`; the other files are loaded.
     """
-    dataset = with_limits(dataset, limits)
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
 
     @dg.multi_asset(
@@ -179,3 +178,65 @@ def _read_well(files: int, kept: int) -> str:
         f"{which}{counted(files, 'new or changed file')} {were} read; {counted(kept, 'other')} "
         f"{are} unchanged."
     )
+
+
+# Metadata of the silver table: days that its run put out of date, as ISO dates.
+RUN_AGAIN = "run_again"
+_EARLIER = "delivered_before"
+
+
+def silver_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
+    """Make the assets of a dataset's silver table and its quarantine."""
+    table, quarantine, bronze = (
+        silver_table(dataset),
+        quarantine_table(dataset),
+        bronze_table(dataset),
+    )
+    inputs = {"bronze": dg.AssetIn(key=dg.AssetKey(bronze.key))}
+    upstream = {t.name: {dg.AssetKey(bronze.key)} for t in (table, quarantine)}
+    if dataset.counts == "first":
+        # Only for silver: with the quarantine too, Dagster would backfill one day at a time.
+        upstream[table.name].add(dg.AssetKey(table.key))
+        columns = [dataset.key, "_source_file", "_row_number", dataset.partition.column]
+        inputs[_EARLIER] = dg.AssetIn(
+            key=dg.AssetKey(table.key),
+            partition_mapping=calendar.earlier,
+            metadata={"columns": columns},
+        )
+
+    @dg.multi_asset(
+        name=table.step,
+        pool=table.step,
+        ins=inputs,
+        outs={t.name: dg.AssetOut(**asset_attributes(t)) for t in (table, quarantine)},
+        internal_asset_deps=upstream,
+        **calendar.attributes_of(dataset.grain),
+        check_specs=check_specs(table, silver_checks(dataset)),
+        required_resource_keys={"lake"},
+    )
+    @retries_transient
+    def clean_rows(context: dg.AssetExecutionContext, **frames: DataFrame) -> Results:
+        lake: Lake = context.resources.lake.open()
+        window = context.partition_time_window
+        span = (window.start.date(), window.end.date())
+        with lake.engine.scope():
+            cleaned = clean(dataset, lake, frames["bronze"], frames.get(_EARLIER), span)
+            again = [day.isoformat() for day in cleaned.outdated]
+            if cleaned.files:
+                context.log.info(
+                    f"Cleaned {len(cleaned.files.values)} new files of {dataset.path}; rows of "
+                    "other files are kept."
+                )
+            yield dg.Output(
+                NewRows(cleaned.accepted, cleaned.files, cleaned.state),
+                table.name,
+                metadata={RUN_AGAIN: again} if again else None,
+            )
+            yield dg.Output(
+                NewRows(cleaned.quarantined, cleaned.files, cleaned.state), quarantine.name
+            )
+            incoming = lake.rows_read(bronze, frames["bronze"])
+        findings = check_silver(dataset, lake, cleaned, incoming, span)
+        yield from check_results(table, findings)
+
+    return clean_rows
