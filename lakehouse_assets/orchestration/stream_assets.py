@@ -1,20 +1,26 @@
 """The assets of a stream, and the sensor that reads streams while no other process does."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from lakehouse_assets.catalog.streams import Stream, bronze_events, stream_tables
+from lakehouse_assets.domains import STREAMS
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.orchestration.checks import check_results, check_specs
-from lakehouse_assets.orchestration.jobs import STREAM
+from lakehouse_assets.orchestration.jobs import STREAM, Jobs, job_name
+from lakehouse_assets.orchestration.jobs import STREAMS as FAMILY
 from lakehouse_assets.orchestration.partitions import Calendar
+from lakehouse_assets.orchestration.recorded import WAITING_OR_RUNNING
 from lakehouse_assets.orchestration.resources import LakeResource, LandingResource
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.stream_reader import (
     StreamTakenError,
     open_source,
+    positions_of,
     reading,
 )
 from lakehouse_assets.orchestration.stream_report import (
@@ -30,20 +36,10 @@ from lakehouse_assets.orchestration.stream_report import (
 from lakehouse_assets.orchestration.table_assets import asset_attributes
 from lakehouse_assets.storage.identity import Identity
 from lakehouse_assets.storage.location import landing_root
+from lakehouse_assets.text import visible
 
 if TYPE_CHECKING:
     from lakehouse_assets.sources.messages import MessageSource
-
-
-from contextlib import closing
-
-from lakehouse_assets.domains import STREAMS
-from lakehouse_assets.errors import LakehouseError
-from lakehouse_assets.orchestration.jobs import STREAMS as FAMILY
-from lakehouse_assets.orchestration.jobs import Jobs, job_name
-from lakehouse_assets.orchestration.recorded import WAITING_OR_RUNNING
-from lakehouse_assets.orchestration.stream_reader import positions_of
-from lakehouse_assets.text import visible
 
 _CONFIG = {
     "seconds": dg.Field(
