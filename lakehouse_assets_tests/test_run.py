@@ -16,7 +16,7 @@ from dagster_graphql.schema import create_schema
 from deltalake import write_deltalake
 
 from lakehouse_assets.catalog.datasets import Dataset
-from lakehouse_assets.domains.airline.datasets.flights import SILVER_FLIGHTS
+from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS, SILVER_FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
 from lakehouse_assets.domains.airline.gold import segments as gold_segments
 from lakehouse_assets.domains.airline.gold import value as gold_value
@@ -74,9 +74,7 @@ def test_unfinished_and_hidden_files_are_no_deliveries(house: House) -> None:
 def test_a_refused_file_is_named_and_the_others_go_on(house: House) -> None:
     house.deliver_members("2014-03-31", [member(1), member(2)])
     house.deliver("flights", "2014-03-31", "wrong.csv", "a,b\n1,2\n")
-    outcome = execute(
-        house.settings, [PlannedRun("reference_data"), *plan(house.settings).runs[1:]]
-    )
+    outcome = house.run(FLIGHTS)
     assert house.count(SILVER_FLIGHTS) == house.count(gold_value.KPI_CUSTOMER_VALUE) == 2
     (sentence,) = outcome.errors
     assert "airline/flights/2014-03-31/wrong.csv" in sentence

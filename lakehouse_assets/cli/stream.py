@@ -15,10 +15,12 @@ from uuid import uuid4
 import typer
 from rich.console import Group
 from rich.live import Live
+from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
 from lakehouse_assets import clock
+from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.terminal import console
 from lakehouse_assets.errors import LakehouseError
 
@@ -82,10 +84,8 @@ def stream(
     changed days to Dagster at most once a minute. Ctrl-C or SIGTERM stops it after the current
     commit. A stream has one reader; a second one is refused.
     """
-    from lakehouse_assets.cli.opening import open_lake
     from lakehouse_assets.orchestration.live_streams import LiveStreams
     from lakehouse_assets.orchestration.signals import StopRequest, setting_on_signals
-    from lakehouse_assets.settings import load_settings
 
     if speed != 1 and not simulate:
         raise LakehouseError("--speed applies only to the simulation; add --simulate.")
@@ -237,10 +237,9 @@ def _minute(found: LiveStream) -> str:
 
 def _view(live: LiveStreams, began: float, alarms: Alarms) -> Group:
     """Draw the streams in 80 columns."""
-    grid = Grid(box=None, header_style="bold", padding=(0, 1))
-    grid.add_column("stream", no_wrap=True)
-    for name in ("events/s", "lag", "last minute", "late", "rejected", "quarantined", "events"):
-        grid.add_column(name, justify="right", no_wrap=True)
+    headings = ("events/s", "lag", "last minute", "late", "rejected", "quarantined", "events")
+    numbers = (Column(name, justify="right", no_wrap=True) for name in headings)
+    grid = Grid(Column("stream", no_wrap=True), *numbers, box=None, header_style="bold")
     for found in live.streams:
         total = found.total
         grid.add_row(

@@ -96,14 +96,14 @@ class LiveStream:
         """Whether every message has been read."""
         return self._ingest is not None and bool(self._arrived) and not self.total.left
 
-    def cycle(self, lake: Lake, run_id: str) -> Cycle | None:
-        """Read the waiting messages; None while it pauses after a transient error.
+    def cycle(self, lake: Lake, run_id: str) -> None:
+        """Read the waiting messages, unless it pauses after a transient error.
 
         Raises:
             LakehouseError: the error is not transient.
         """
         if self._ingest is None and time.monotonic() < self._again_at:
-            return None
+            return
         try:
             if self._ingest is None:
                 opened = reading(self.stream, self.connect(), lake, run_id, "`lakehouse stream`")
@@ -116,12 +116,11 @@ class LiveStream:
             self.problem = str(error)
             self._again_at = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            return None
+            return
         self.problem, self._pause, self._read = "", _FIRST_PAUSE, cycle.messages
         self._arrived.append((time.monotonic(), cycle.events))
         self.total += cycle
         self.unreported += cycle
-        return cycle
 
     def close(self) -> None:
         """Release the source and the claim on the tables."""
