@@ -85,17 +85,6 @@ def test_the_readme_shows_what_it_prints(sample: SampleRun) -> None:
         assert all(part in printed for part in line.split("…")), line
 
 
-def test_run_gives_back_every_row_that_the_files_hold(sample: SampleRun) -> None:
-    zone = sample.house.settings.landing / "airline" / "flights"
-    lines = sum(
-        len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in zone.glob("*/flight.csv")
-    )
-    house = sample.house
-    assert house.count("bronze_flights") + house.count("bronze_flights_rejects") == lines
-    aside = house.count("silver_flights_quarantine")
-    assert house.count("silver_flights") + aside == house.count("bronze_flights")
-
-
 def test_sql_shows_as_many_rows_as_asked_for_and_says_when_there_are_more(
     sample: SampleRun, lakehouse_on: Callable[[House], Lakehouse]
 ) -> None:

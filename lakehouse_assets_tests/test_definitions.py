@@ -166,7 +166,7 @@ def test_every_table_is_exactly_one_asset_and_says_who_what_and_where(
         schema = spec.metadata["dagster/column_schema"]
         columns = [(c.name, c.type, c.constraints.nullable) for c in schema.columns]
         assert columns == [(c.name, c.type, c.nullable) for c in table.columns]
-        assert all(column.description for column in schema.columns)
+        assert all(len(column.description.strip()) > 3 for column in schema.columns)
 
 
 def test_groups_are_small_enough_to_read(definitions: dg.Definitions) -> None:
@@ -192,16 +192,6 @@ def test_dagster_can_load_everything_as_its_servers_do(definitions: dg.Definitio
     """Jobs of sensors and schedules are put together only when a code server loads them."""
     dg.Definitions.validate_loadable(definitions)
     assert definitions.get_repository_def().get_all_jobs()
-
-
-def test_every_column_is_described() -> None:
-    empty = [
-        f"{table.name}.{column.name}"
-        for table in REGISTRY
-        for column in table.columns
-        if len(column.description.strip()) < 4
-    ]
-    assert empty == []
 
 
 def test_jobs_cover_every_asset_exactly_once(definitions: dg.Definitions) -> None:

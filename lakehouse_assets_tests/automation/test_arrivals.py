@@ -97,22 +97,6 @@ def test_a_change_runs_its_day_and_no_other(change):
     assert due(compare(change, before)) == ["2014-03-01"]
 
 
-def test_a_late_day_runs_alone():
-    before = [landed("2014-03-05")]
-    assert due(compare([landed("2014-02-03"), *before], loaded(before))) == ["2014-02-03"]
-
-
-def test_snapshots_of_a_month_run_the_month():
-    found = compare([landed("2014-03-15"), landed("2014-03-31")], dataset=FLIGHTS)
-    assert due(found) == ["2014-03-01"]
-
-
-def test_what_is_not_completely_loaded_runs():
-    listing = [landed("2014-03-01")]
-    half = {FIRST.replace(month=3): Load(content_of(listing), is_complete=False, event=3)}
-    assert due(compare(listing, half)) == ["2014-03-01"]
-
-
 def test_a_file_being_written_waits_with_its_whole_day_until_it_is_seen_twice():
     done = landed("2014-03-01", "a.csv")
     other = landed("2014-03-02")
