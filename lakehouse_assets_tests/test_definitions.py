@@ -87,6 +87,7 @@ def test_what_only_looks_and_what_trains_do_without_dagster() -> None:
         "cli.main", "cli.run", "cli.inspect", "cli.admin", "cli.status", "cli.report",
         "cli.doctor", "query.session", "settings", "ingest.landing", "lake.delta_rs",
         "engine.duckdb", "sources.extraction", "ml.lifecycle", "ml.tracking",
+        "orchestration.open_lake", "query.deliveries", "notebook",
     )  # fmt: skip
     names = ", ".join(f"lakehouse_assets.{name}" for name in modules)
     assert python(f"import sys, {names}; print('dagster' in sys.modules)") == "False"

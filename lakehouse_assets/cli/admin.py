@@ -11,7 +11,7 @@ import typer
 from rich.table import Table as Grid
 from rich.text import Text
 
-from lakehouse_assets.cli.opening import load_settings, open_tracking
+from lakehouse_assets.cli.opening import load_settings, open_lake, open_tracking
 from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors, say
 from lakehouse_assets.errors import LakehouseError
 
@@ -53,9 +53,8 @@ def migrate() -> None:
     """Convert a lake that an earlier version built to the current format; every row is kept."""
     from lakehouse_assets.lake.format import FORMAT
     from lakehouse_assets.lake.format import migrate as migrate_lake
-    from lakehouse_assets.orchestration.resources import LakeResource
 
-    lake = LakeResource.of(load_settings()).open(any_format=True)
+    lake = open_lake(load_settings(), any_format=True)
     tables = migrate_lake(lake)
     say(
         f"Migrated {lake.root} to format {FORMAT}; its {len(tables)} tables match their "

@@ -19,12 +19,11 @@ def load_settings() -> Settings:
     return load()
 
 
-def open_lake(settings: Settings, engine: str | None = None) -> Lake:
+def open_lake(settings: Settings, engine: str | None = None, *, any_format: bool = False) -> Lake:
     """Open the lake of the settings outside Dagster, on their engine or another."""
-    from lakehouse_assets.orchestration.resources import LakeResource
+    from lakehouse_assets.orchestration.open_lake import open_lake as open_it
 
-    resource = LakeResource.of(settings)
-    return (resource if engine is None else resource.model_copy(update={"engine": engine})).open()
+    return open_it(settings, engine, any_format=any_format)
 
 
 def open_sessions(
@@ -59,10 +58,11 @@ def open_tracking(settings: Settings | None = None) -> MlflowTracking:
 def deliveries_of(settings: Settings) -> Deliveries:
     """Return the delivered files of the settings' landing zone."""
     from lakehouse_assets.domains import DATASETS
-    from lakehouse_assets.orchestration.resources import LandingResource
+    from lakehouse_assets.ingest.landing import LandingZone
     from lakehouse_assets.query.deliveries import Deliveries
 
-    return Deliveries(LandingResource.of(settings).open(), DATASETS)
+    zone = LandingZone(settings.landing, settings.zone_identity, settings.file_limits)
+    return Deliveries(zone, DATASETS)
 
 
 def no_lake(settings: Settings) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,17 +14,16 @@ from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.landing import LandingZone
 from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.format import check_format
 from lakehouse_assets.lake.table_path import LakeRoot
 from lakehouse_assets.ml.mlflow_address import redact_uri
 from lakehouse_assets.ml.tracking import DEFAULT_EXPERIMENT, MlflowTracking
+from lakehouse_assets.orchestration.open_lake import open_lake
 from lakehouse_assets.storage.identity import Identity, IdentityFields
 from lakehouse_assets.storage.location import lake_root, landing_root
 from lakehouse_assets.storage.store import files_at
 
 if TYPE_CHECKING:
     from lakehouse_assets.catalog.datasets import Dataset
-    from lakehouse_assets.engine.spark_session import SparkConfig
     from lakehouse_assets.ingest.removal import Removal
     from lakehouse_assets.settings import Settings
 
@@ -89,29 +87,8 @@ class LakeResource(_Resource):
         return cls(**fields | places | {"identity": settings.identity.fields()})
 
     def open(self, *, any_format: bool = False) -> Lake:
-        """Start the engine if it is not running and return the lake.
-
-        Args:
-            any_format: Whether to open a lake of another format too, for migration.
-
-        Raises:
-            LakehouseError: the engine does not start or cannot see the lake, or the lake has
-                another format than this version writes.
-        """
-        from lakehouse_assets.engine.start import start_engine
-
-        root, governed = lake_root(self.root), self._on_databricks
-        if governed and isinstance(root, Path):
-            raise LakehouseError(
-                f"Databricks cannot read folders of this machine, such as {self.root}; set "
-                "LAKEHOUSE_ROOT to an abfss:// location to which Unity Catalog grants it access."
-            )
-        spark = self._spark() if self.engine == "spark" else None
-        engine = start_engine(self.engine, self.memory_limit, self.threads, spark)
-        identity = self.login
-        if not (governed or any_format):
-            check_format(root, identity, self.registry())
-        return Lake(root, engine, self.registry(), identity, governed=governed)
+        """Start the engine if it is not running and return the lake; see `open_lake`."""
+        return open_lake(self, registry=self.registry(), any_format=any_format)
 
     def logs(self) -> LakeRoot:
         """Return the root of the tables, whose logs can be read without an engine."""
@@ -155,22 +132,6 @@ class LakeResource(_Resource):
         root, identity = lake_root(self.root), self.login
         # Dagster would show a key in the resource's configuration.
         return removal_for(files_at(root, identity), fields, lambda: load_settings().forget_key)
-
-    def _spark(self) -> SparkConfig:
-        from lakehouse_assets.engine.spark_session import SparkConfig
-        from lakehouse_assets.settings import load_settings
-
-        return SparkConfig(
-            master=self.spark_master,
-            remote=self.spark_remote,
-            tls=self.spark_tls,
-            databricks=self.spark_databricks,
-            jars=Path(self.spark_jars),
-            memory=self.spark_memory,
-            options=self.spark_options,
-            # Dagster would show a token in the resource's configuration.
-            token=load_settings().spark_token,
-        )
 
     def registry(self) -> Registry:
         """Return the declared tables of the project."""

@@ -20,6 +20,7 @@ from lakehouse_assets.engine.spark_session import (
     open_session,
 )
 from lakehouse_assets.errors import LakehouseError
+from lakehouse_assets.orchestration.open_lake import spark_config
 from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.settings import Settings, load_settings
 
@@ -380,7 +381,7 @@ def test_secrets_are_not_shown(monkeypatch):
     resource = LakeResource(root="/nowhere", engine="spark", spark_remote="sc://host")
     assert SECRET not in repr(resource)
     assert "spark_token" not in LakeResource.model_fields
-    assert resource._spark().token == settings.spark_token
+    assert spark_config(resource).token == settings.spark_token
 
 
 def test_settings_of_spark(monkeypatch, tmp_path):
