@@ -36,8 +36,12 @@ from lakehouse_assets.quality.fields import expectations_of, typed_rows
 from lakehouse_assets.quality.log import latest_verdicts
 from lakehouse_assets.quality.silver import VERSION, with_version
 from lakehouse_assets.quality.tables import QUALITY_EVENTS, QUALITY_RULES
-from lakehouse_assets.streams.events import accepted_events, classify_events, other_events
-from lakehouse_assets.streams.minutes import minute_rows
+from lakehouse_assets.streams.events import (
+    accepted_events,
+    classify_events,
+    minute_rows,
+    other_events,
+)
 
 # The source columns of each column. Tables are named `<domain>.<table>`, deliveries
 # `<domain>/<dataset or stream>`, with the names of their fields.

@@ -1,13 +1,14 @@
-"""Turns bronze events into silver and quarantine: pure functions of frames, on every engine."""
+"""Turns bronze events into silver, quarantine and minutes: pure functions, on every engine."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
 
 from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
-from lakehouse_assets.catalog.streams import ADDRESS, Stream
+from lakehouse_assets.catalog.streams import ADDRESS, Aggregate, Stream, minutes
 from lakehouse_assets.engine import Col, DataFrame, F, W
 from lakehouse_assets.engine import vocabulary as v
 from lakehouse_assets.engine.base import Engine
@@ -18,6 +19,7 @@ from lakehouse_assets.quality.fields import expectations_of, typed_rows
 _ORDER = ("received", *ADDRESS)
 # Later than any other, for events whose time of receipt is not known.
 _UNKNOWN = datetime(2200, 1, 1, tzinfo=UTC)
+_MEAN_DIGITS = 4
 
 
 def classify_events(
@@ -57,7 +59,7 @@ def classify_events(
     of_key = W.partitionBy("trusted", *stream.key).orderBy(
         *[F.col(name).asc_nulls_last() for name in _ORDER]
     )
-    differs = reduce(or_, [~F.col(name).eqNullSafe(F.col(f"known_{name}")) for name in values])
+    differs = _differ(values, "known_")
     placed = v.staged(
         joined.select(
             *typed.columns,
@@ -118,6 +120,51 @@ def summary_of(stream: Stream, classified: DataFrame) -> DataFrame:
     return counted.agg(F.count(F.lit(1)).alias("events"), F.max("moment").alias("newest"))
 
 
+def minute_rows(
+    stream: Stream, silver: DataFrame, stored: DataFrame, closed: DataFrame
+) -> DataFrame:
+    """Recompute minutes from all of their events.
+
+    Args:
+        stream: The stream.
+        silver: All rows of silver in these minutes.
+        stored: The rows that the table of minutes has of them.
+        closed: One row: `closed_before`, the time before which minutes were closed when the newest
+            events arrived; null if none was.
+
+    Returns:
+        The rows of these minutes, in the columns of the table. `revision` is one more than before
+        in rows of closed minutes that differ from the stored ones.
+    """
+    table = minutes(stream)
+    minute = v.minute_start(F.col(stream.event_time)).alias("minute")
+    by = (stream.device, "minute", "event_date")
+    used = {stream.device, "event_date", *(aggregate.of for aggregate in stream.minute)}
+    timed = v.staged(silver.select(*sorted(used), minute))
+    values = {a.name: _value(a).cast(table.column(a.name).type) for a in stream.minute}
+    added = v.staged(
+        timed.groupBy(*by).agg(
+            F.count(F.lit(1)).alias("readings"),
+            *[value.alias(name) for name, value in values.items()],
+        )
+    )
+    compared = ("readings", *values)
+    before = stored.select(
+        *[F.col(n).alias(f"stored_{n}") for n in (stream.device, "minute", *compared, "revision")]
+    )
+    same = (F.col(stream.device) == F.col(f"stored_{stream.device}")) & (
+        F.col("minute") == F.col("stored_minute")
+    )
+    joined = v.staged(added.join(v.staged(before), same, "left").crossJoin(closed))
+    late = F.col("minute") < F.col("closed_before")
+    revised = F.when(late & _differ(compared, "stored_"), F.lit(1)).otherwise(F.lit(0))
+    before_revision = F.coalesce(F.col("stored_revision"), F.lit(0))
+    revision = (before_revision + revised).cast("int").alias("revision")
+    return joined.select(
+        *[revision if name == "revision" else F.col(name) for name in table.column_names]
+    )
+
+
 def _precedes() -> Col:
     """Say whether an event was received before the one that silver has."""
     before = F.lit(False)
@@ -130,3 +177,17 @@ def _precedes() -> Col:
 def _address(prefix: str) -> Col:
     parts = [F.col(f"{prefix}{name}").cast("string") for name in ADDRESS]
     return F.concat(parts[0], F.lit(":"), parts[1], F.lit("#"), parts[2])
+
+
+def _differ(names: Iterable[str], prefix: str) -> Col:
+    """Say whether a row has other values than the columns whose names begin with a prefix."""
+    return reduce(or_, [~F.col(name).eqNullSafe(F.col(f"{prefix}{name}")) for name in names])
+
+
+def _value(aggregate: Aggregate) -> Col:
+    column = F.col(aggregate.of)
+    if aggregate.how == "mean":
+        return v.mean(column, _MEAN_DIGITS)
+    if aggregate.how == "total":
+        return v.total(column)
+    return F.min(column) if aggregate.how == "lowest" else F.max(column)

@@ -45,11 +45,11 @@ from lakehouse_assets.sources.messages import MessageSource
 from lakehouse_assets.streams.events import (
     accepted_events,
     classify_events,
+    minute_rows,
     other_events,
     summary_of,
 )
 from lakehouse_assets.streams.messages import MessageReader, Minute, Parsed
-from lakehouse_assets.streams.minutes import minute_rows
 
 MOST = 50_000
 """Messages of a cycle, unless the caller says otherwise."""

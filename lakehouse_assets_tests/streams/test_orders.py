@@ -20,9 +20,8 @@ from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.engine import F
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.sources.messages import Message
-from lakehouse_assets.streams.events import accepted_events, classify_events
+from lakehouse_assets.streams.events import accepted_events, classify_events, minute_rows
 from lakehouse_assets.streams.ingest import Ingest, balance, drain
-from lakehouse_assets.streams.minutes import minute_rows
 from lakehouse_assets_tests.streams.samples import (
     START,
     MemorySource,
