@@ -321,10 +321,16 @@ def test_months_of_customers_through_dagster(house: House) -> None:
     assert "0 of them left" in fitted.description
     assert "Version 1 scores the rows." in fitted.description
 
+    labels = {row["CustomerID"]: row["Churn"] for row in rows}
+    known = [{**row, "churn": labels[row["customer_id"]]} for row in october]
     other = {"Yes": "No", "No": "Yes"}
-    for later, good in ((rows, True), ([r | {"Churn": other[r["Churn"]]} for r in rows], False)):
-        deliver(house, CUSTOMERS, "2021-10-04", "a.csv", quoted_csv(CUSTOMERS, later))
-        load("2021-10-01", "2021-10-01")
+    for good in (True, False):
+        if good:
+            house.put(GOLD_CUSTOMER_CHURN, known, date(2021, 10, 1))
+        else:
+            later = [row | {"Churn": other[row["Churn"]]} for row in rows]
+            deliver(house, CUSTOMERS, "2021-10-04", "a.csv", quoted_csv(CUSTOMERS, later))
+            load("2021-10-01", "2021-10-01")
         looked = house.materialise("quality", None, QUALITY_DRIFT)
         found = {r["measure"]: r for r in house.rows(QUALITY_DRIFT)
                  if r["measure"].startswith("realised")}  # fmt: skip

@@ -69,7 +69,10 @@ def trained(new_house: Callable[..., House]) -> House:
     deliver(house, TWEETS, "2021-09-06", "a.json", json.dumps(MORE))
     later = [tweet(time="2021-10-02T01:00:00Z", username="e", tweet="It opens at nine today")]
     deliver(house, TWEETS, "2021-10-04", "b.json", json.dumps(later))
-    outcome = house.run(TWEETS, LABELLED_TWEETS)
+    tables = [made.table for made in gold.GOLD]
+    outcome = house.run(
+        TWEETS, LABELLED_TWEETS, gold=[LABELLED_TWEETS_SCORED, CAMPAIGN_TWEETS, *tables]
+    )
     assert outcome.errors == []
     return house
 
