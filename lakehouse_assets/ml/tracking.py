@@ -15,9 +15,10 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -49,6 +50,7 @@ _PLACES: Final = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
+_AT_ONCE: Final = 1_000
 # Most characters of a dataset's digest in MLflow.
 _DIGEST_CHARACTERS: Final = 36
 _LOG: Final = logging.getLogger(__name__)
@@ -306,6 +308,40 @@ class MlflowTracking:
             return None
         host = parts.netloc.rpartition("@")[2]
         return f"{parts.scheme}://{host}{parts.path.rstrip('/')}/#{path}"
+
+    def end_orphaned_runs(self, active: Collection[str], before: datetime) -> list[str]:
+        """End the runs that are still RUNNING although their Dagster run has ended.
+
+        A process that was killed could not end them. A run whose model is registered lacked only
+        its end and becomes FINISHED; others become KILLED. Runs that no Dagster run started are not
+        touched, nor are those that started after `before`.
+
+        Args:
+            active: Ids of the Dagster runs that are alive.
+            before: When `active` was read.
+
+        Returns:
+            The ids of the runs that were ended.
+
+        Raises:
+            LakehouseError: If MLflow fails.
+        """
+        client = self.client()
+        ended: list[str] = []
+        with self.plain_errors():
+            experiments = [found.experiment_id for found in client.search_experiments()]
+            running = client.search_runs(
+                experiments, "attributes.status = 'RUNNING'", max_results=_AT_ONCE
+            )
+            for run in running:
+                run_id, owner = str(run.info.run_id), run.data.tags.get(DAGSTER_RUN_TAG)
+                young = run.info.start_time >= before.timestamp() * 1000
+                if owner is None or owner in active or young:
+                    continue
+                complete = client.search_model_versions(f"run_id = '{run_id}'", max_results=1)
+                client.set_terminated(run_id, "FINISHED" if complete else "KILLED")
+                ended.append(run_id)
+        return ended
 
     def newest_experiment(self) -> str | None:
         """Return the id of the experiment with the newest run; None if there is no run.

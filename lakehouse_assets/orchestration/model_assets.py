@@ -18,7 +18,6 @@ from lakehouse_assets.lake.predicate import Everything, between
 from lakehouse_assets.lake.spans import rows_of
 from lakehouse_assets.ml.lifecycle import WHOLE, ModelRun, run_model
 from lakehouse_assets.ml.model_card import FILE as CARD
-from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.spec import Gate, ModelSpec, ModelTable
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.checks import check_results, check_specs
@@ -94,7 +93,7 @@ def model_asset(model: ModelTable, calendar: Calendar, most_rows: int) -> dg.Ass
         )
         with lake.engine.scope():
             mlflow: MlflowTracking = context.resources.mlflow.open()
-            end_orphaned_runs(mlflow, active_runs(context.instance), clock.now())
+            mlflow.end_orphaned_runs(active_runs(context.instance), clock.now())
             runs: dict[str, ModelRun] = {}
             known = _latest(table, lake, months[0]) if model.changed_only else None
             for month in months:

@@ -21,7 +21,6 @@ from pathlib import Path
 import dagster as dg
 
 from lakehouse_assets import clock
-from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.orchestration.recorded import FAILED
 from lakehouse_assets.orchestration.resources import MlflowResource
 from lakehouse_assets.orchestration.signals import (
@@ -246,7 +245,7 @@ def healing_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         broken = dg.RunsFilter(statuses=FAILED, updated_after=since)
         # Opening MLflow takes seconds, so it is done only after a run failed.
         if context.instance.get_runs(broken, limit=1):
-            end_orphaned_runs(mlflow.open(), active_runs(context.instance), now)
+            mlflow.open().end_orphaned_runs(active_runs(context.instance), now)
         context.update_cursor(now.isoformat())
         return dg.SkipReason(
             f"Ended the runs {', '.join(ended)} of killed processes."

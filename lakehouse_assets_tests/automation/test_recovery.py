@@ -17,7 +17,6 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets import clock
-from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
 from lakehouse_assets.ml.tracking import DAGSTER_RUN_TAG, MlflowTracking
 from lakehouse_assets.orchestration import process as process_module
 from lakehouse_assets.orchestration.instance import dagster_instance
@@ -259,8 +258,8 @@ def test_orphaned_mlflow_runs_end_and_others_go_on(tmp_path: Path, empty_store: 
         begin("dead"), begin("alive"), begin(None), begin("dead", other),
     )  # fmt: skip
     later = clock.now() + timedelta(seconds=5)
-    assert end_orphaned_runs(tracking, ["alive"], datetime(2020, 1, 1, tzinfo=UTC)) == []
-    assert set(end_orphaned_runs(tracking, ["alive"], later)) == {orphaned, elsewhere}
+    assert tracking.end_orphaned_runs(["alive"], datetime(2020, 1, 1, tzinfo=UTC)) == []
+    assert set(tracking.end_orphaned_runs(["alive"], later)) == {orphaned, elsewhere}
     status = {run: client.get_run(run).info.status for run in (orphaned, elsewhere)}
     assert set(status.values()) == {"KILLED"}
     for run in (living, foreign):

@@ -414,12 +414,11 @@ class Models:
 
         from lakehouse_assets.engine.start import start_engine
         from lakehouse_assets.ml.lifecycle import run_model
-        from lakehouse_assets.ml.orphaned_runs import end_orphaned_runs
         from lakehouse_assets.ml.tracking import MlflowTracking
         from lakehouse_assets_tests.ml.toy import POINTS
 
         tracking = MlflowTracking(uri or self.uri)
-        end_orphaned_runs(tracking, [], clock.now())
+        tracking.end_orphaned_runs([], clock.now())
         numbers = range(1, 61 if month == _MONTHS[0] else 71)
         rows = pa.table(
             {
