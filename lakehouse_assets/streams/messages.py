@@ -94,6 +94,14 @@ class Parsed:
         )
 
 
+class MessageLimits(FileLimits):
+    """Limits on a message, which no setting changes."""
+
+    def exceeded(self, name: str, setting: str, what: str) -> FileRefusedError:
+        """Return the error that makes a message a reject."""
+        return FileRefusedError(f"{name} {what}, and the limit is {getattr(self, setting):,}.")
+
+
 class MessageReader:
     """Reads messages of a stream; it remembers the layouts of events that it has seen.
 
@@ -107,9 +115,9 @@ class MessageReader:
         self,
         stream: Stream,
         app_id: Callable[[str, int], str],
-        limits: FileLimits | None = None,
+        limits: MessageLimits | None = None,
     ) -> None:
-        self._limits = limits or FileLimits()
+        self._limits = limits or MessageLimits()
         self._names = [str(column.source) for column in stream.fields]
         self._bronze = arrow_schema(bronze_events(stream))
         self._rejects = arrow_schema(rejected_events(stream))

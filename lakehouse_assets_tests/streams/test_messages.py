@@ -14,9 +14,8 @@ import pytest
 from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
 from lakehouse_assets.catalog.streams import bronze_events, rejected_events
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
-from lakehouse_assets.ingest.limits import FileLimits
 from lakehouse_assets.streams.ingest import Ingest, drain
-from lakehouse_assets.streams.messages import MessageReader, Parsed
+from lakehouse_assets.streams.messages import MessageLimits, MessageReader, Parsed
 from lakehouse_assets_tests.streams.samples import (
     START,
     MemorySource,
@@ -30,7 +29,7 @@ GOOD = json.dumps(reading()).encode()
 TIME = "its time EnqueuedTimeUTC is not a UTC timestamp from 1900 to 2099"
 
 
-def read(*values: Any, limits: FileLimits | None = None) -> Parsed:
+def read(*values: Any, limits: MessageLimits | None = None) -> Parsed:
     reader = MessageReader(THERMOSTAT, lambda topic, part: f"memory:{topic}:{part}", limits)
     return reader.read(sent("thermostat", values), datetime(2021, 9, 6, tzinfo=UTC))
 
@@ -125,10 +124,12 @@ def test_drift_is_counted_and_any_order_of_attributes_is_read() -> None:
 
 
 def test_a_message_beyond_the_limits_is_a_reject() -> None:
-    limits = FileLimits(record_bytes=2_000, field_bytes=1_000)
+    limits = MessageLimits(record_bytes=2_000, field_bytes=1_000)
     parsed = read(reading(City="x" * 1_500), reading(City="x" * 900), reading(), limits=limits)
     assert parsed.events.num_rows == 2
-    assert "value of 1,500 bytes" in parsed.rejects["reason"][0].as_py()
+    (reason,) = parsed.rejects["reason"].to_pylist()
+    assert "value of 1,500 bytes" in reason
+    assert reason.endswith(", and the limit is 1,000.")
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
