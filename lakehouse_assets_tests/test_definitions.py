@@ -121,7 +121,7 @@ def test_workspace_and_pyproject_name_the_same_module() -> None:
     assert loaded["location_name"] == project["code_location_name"]
 
 
-def test_dg_lists_and_launches(house: House) -> None:
+def test_dg_lists_checks_and_launches(house: House) -> None:
     """`[tool.dg]` in pyproject.toml is what Dagster's own command and `dagster dev` read."""
     variables = {
         **os.environ,
@@ -144,6 +144,7 @@ def test_dg_lists_and_launches(house: House) -> None:
         *(stream_key(stream).to_user_string() for stream in STREAMS),
         PAGES_KEY.to_user_string(),
     }
+    dg_command("check", "defs")
     dg_command("launch", "--job", "reference_data")
     assert house.rows(gold_calendar.DIM_DATE)
 
