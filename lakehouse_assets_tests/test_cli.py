@@ -131,6 +131,24 @@ def test_sql_without_a_lake_says_so(lakehouse: Lakehouse, house: House) -> None:
     refuses(lakehouse("sql", "select 1"), "There is no lake at", str(house.settings.root))
 
 
+def test_two_versions_of_a_model_compare_as_they_did_when_it_was_decided(
+    sample: SampleRun, lakehouse_on: Callable[[House], Lakehouse]
+) -> None:
+    lakehouse = lakehouse_on(sample.house)
+    (decided,) = sample.house.rows("model_decisions", "model = 'churn' and candidate = 2")
+    figures = ("metric", "rows", "out_of_fold_rows", "difference", "low", "high")
+    for champion in ((), (str(decided["champion"]),)):
+        code, out, err = lakehouse("models", "compare", "churn", "2", *champion, "--json")
+        assert (code, err) == (0, "")
+        found = json.loads(out)
+        assert found["other"] == decided["champion"]
+        assert [found[name] for name in figures] == [decided[name] for name in figures]
+        assert found["holds"] == decided["promoted"]
+    code, _, err = lakehouse("models", "compare", "churn", "9")
+    assert code == 1
+    assert "no version 9; it has 1, 2" in err
+
+
 def test_safe_sql_reads_the_lake_and_nothing_else(sample: SampleRun, tmp_path: Path) -> None:
     def safely(query: str) -> tuple[int, str, str]:
         done = command("sql", "--safe", query, variables=variables_of(sample.house), cwd=tmp_path)
