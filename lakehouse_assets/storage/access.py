@@ -26,6 +26,20 @@ _SOVEREIGN: Final = {
     "core.usgovcloudapi.net": "login.microsoftonline.us",
     "core.chinacloudapi.cn": "login.chinacloudapi.cn",
 }
+# Groups of variables that delta-rs, if all of a group are set, uses instead of a key or a signature
+# that it was given.
+_TOKEN: Final = (("AZURE_STORAGE_TOKEN",),)
+_PREFERRED: Final = {
+    "account_key": _TOKEN,
+    "sas": (
+        *_TOKEN,
+        ("AZURE_STORAGE_ACCOUNT_KEY",),
+        ("AZURE_STORAGE_ACCESS_KEY",),
+        ("AZURE_STORAGE_MASTER_KEY",),
+        ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"),
+        ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
+    ),
+}  # fmt: skip
 _METADATA: Final = "http://169.254.169.254/metadata/identity/oauth2/token"
 _HADOOP: Final = "org.apache.hadoop.fs.azurebfs."
 # The azure-identity credential for MLflow's clients.
@@ -101,8 +115,16 @@ class Access:
         """Return the options for delta-rs: those of `object_store`, and the timeouts.
 
         Raises:
-            LakehouseError: a secret is missing, or Entra gives no token.
+            LakehouseError: a secret is missing, Entra gives no token, or the environment holds
+                another identity that delta-rs would use instead.
         """
+        for group in _PREFERRED.get(self.identity.kind, ()):
+            if all(map(os.environ.get, group)):
+                raise LakehouseError(
+                    f"{self.location.host} is to be accessed by {self.identity.kind}, but "
+                    f"{' and '.join(group)} in the environment would be used instead; unset "
+                    f"{group[-1]}, or choose that identity."
+                )
         return self.object_store() | timeouts.delta_rs()
 
     def duckdb_address(self) -> str:

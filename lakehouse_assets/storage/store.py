@@ -29,6 +29,8 @@ _FOLDERS_PER_PAGE = 10
 _MOST_TRIES = 20
 # Prefix of probe files; the dot hides leftovers of an interrupted probe.
 PROBE = ".lakehouse-probe-"
+# Options that hold a secret, and obstore's fields for it.
+_SECRETS = {"azure_storage_account_key": "access_key", "azure_storage_sas_token": "sas_token"}
 
 
 def files_at(root: Location, identity: Identity) -> Files:
@@ -59,7 +61,16 @@ class CloudFiles(Files):
             if options.get("azure_storage_endpoint", "").startswith("http://"):
                 limits["client_options"]["allow_http"] = True
             prefix = location.path or None
-            store = AzureStore(location.container, prefix=prefix, config=options, **limits)
+            # As a provider, a key or a signature takes precedence over the environment.
+            config, given = dict(options), {}
+            for option, field in _SECRETS.items():
+                if secret := config.pop(option, None):
+                    given = {field: secret, "expires_at": None}
+            provider = (lambda: given) if given else None
+            store = AzureStore(
+                location.container, prefix=prefix, config=config, credential_provider=provider,
+                **limits,
+            )  # fmt: skip
             self._opened = options, store
         try:
             with self._access.explained():

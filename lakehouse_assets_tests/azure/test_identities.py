@@ -122,6 +122,31 @@ def test_an_identity_enters_by_its_own_flow(
     assert shown(cloud) == {name if name in {"key", "sas"} else "bearer"}
 
 
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("key", {"AZURE_STORAGE_TOKEN": "another"}),
+        ("sas", {"AZURE_STORAGE_TOKEN": "another"}),
+        ("sas", {"AZURE_STORAGE_ACCOUNT_KEY": KEY}),
+        ("sas", {"AZURE_STORAGE_ACCESS_KEY": KEY}),
+        ("sas", {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": CLIENT}),
+    ],
+)
+def test_another_identity_in_the_environment_is_not_used_instead(
+    cloud, engine, folder, identities, monkeypatch, name, variables
+):
+    """The service principal's secret is in the environment of every test here."""
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    place = CloudLocation.adls(ACCOUNT, "lake", folder)
+    with pytest.raises(LakehouseError, match=r"in the environment would be used instead; unset"):
+        enter_by_every_client(place, engine, identities[name])
+    assert cloud.requests() == []
+    CloudFiles(Access(place, identities[name])).list_all("")
+    assert flows(cloud) == set()
+    assert shown(cloud) == {name}
+
+
 @pytest.mark.parametrize("lakehouse", ["air.Lakehouse", GUID])
 def test_onelake_is_entered_under_its_real_names(cloud, engine, folder, principal, lakehouse):
     workspace = "sales" if lakehouse.endswith("Lakehouse") else GUID
