@@ -321,8 +321,10 @@ class DuckDBEngine:
                 name = names.setdefault(key, new_name("input"))
                 self._run(f"CREATE OR REPLACE VIEW {name} AS {self.sql_of(frame)}")
                 if not made:
-                    held.append(name)
                     self._delivered_frame(name, "VIEW", frame.columns)
+                    # The call before may have failed after this view was made.
+                    if name not in held:
+                        held.append(name)
             if not made:
                 with self._scoped.apart() as kept:
                     inputs = {

@@ -54,3 +54,24 @@ def test_the_views_of_a_plan_are_dropped_with_it(engine: Engine) -> None:
     del prepared
     gc.collect()
     assert views() == before
+
+
+def test_a_transformation_that_failed_once_is_made_by_the_next_call(engine: Engine) -> None:
+    failing = [ValueError("once")]
+
+    def transform(one: Any) -> Any:
+        if failing:
+            raise failing.pop()
+        return one.select("id")
+
+    prepared = engine.prepared(transform)
+    with engine.scope():
+        given = engine.from_arrow(pa.table({"id": [1]}))
+        with pytest.raises(ValueError, match="once"):
+            prepared(one=given)
+        assert rows(engine, prepared(one=given)) == [(1,)]
+    del prepared
+    gc.collect()
+    # What is no longer used is dropped when the next scope begins.
+    with engine.scope():
+        assert rows(engine, engine.from_arrow(pa.table({"id": [2]}))) == [(2,)]
