@@ -82,7 +82,10 @@ def rows(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
 
 
 def meanings_of(of: type) -> dict[str, str]:
-    """Return the text below each field of a class."""
+    """Return the text below each field of a class.
+
+    Pydantic would read it too, but at each import of the class.
+    """
     (declared,) = ast.parse(inspect.getsource(of)).body
     return {
         field.target.id: " ".join(str(below.value.value).split())

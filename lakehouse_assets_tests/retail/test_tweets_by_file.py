@@ -140,7 +140,7 @@ def test_of_a_changed_and_a_withdrawn_file_only_their_own_rows_are_replaced(
 ) -> None:
     first = land(house, "a.json", tweets_of("user_1"))
     second = land(house, "b.json", tweets_of("user_2"))
-    # A day that is run again without news is read anew.
+    # Re-running an unchanged day re-reads its files.
     assert load(house, instance) == load(house, instance) == (2, 0)
     make_unreadable(second)
     first.write_text(tweets_of("user_3", "user_4"))
