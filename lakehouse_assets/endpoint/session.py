@@ -95,7 +95,7 @@ class Client:
     _threads: Executor
     _limits: Limits
     _settings: SessionSettings
-    secret: int = field(default_factory=lambda: secrets.randbits(32))
+    secret: int = field(default_factory=lambda: secrets.randbits(32), repr=False)
     busy: bool = False
     _status: str = "I"
     _prepared: dict[str, _Prepared] = field(default_factory=dict)
