@@ -206,9 +206,9 @@ class Ingest:
         """
         days = frozenset(minute.day for minute in minutes)
         if rejected:
-            for name, end in self._reached[self._rejects.name].items():
+            if reached := self._reached[self._rejects.name]:
                 # A killed process wrote these rejects, but not the events of the same messages.
-                rejects = rejects.filter(~_read_up_to(name, end))
+                rejects = rejects.filter(~_any(_read_up_to(*of) for of in reached.items()))
             self._commit(self._rejects, rejects, days, ends)
         self._commit(self._bronze, events, days, ends)
         written = self._derive(events, minutes, ends) if minutes else Cycle()
