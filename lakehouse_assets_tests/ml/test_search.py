@@ -24,8 +24,6 @@ from lakehouse_assets.ml.search import (
 )
 
 TRIALS: list[Params] = [{"number": number} for number in range(6)]
-# Long enough for a process to start while others still measure.
-SECONDS = 0.5
 
 
 def measured(seconds: float, trial: Params) -> tuple[dict[str, float], tuple[int, str]]:
@@ -33,6 +31,15 @@ def measured(seconds: float, trial: Params) -> tuple[dict[str, float], tuple[int
     time.sleep(seconds)
     number = trial["number"]
     return {"square": float(number**2)}, (os.getpid(), multiprocessing.current_process().name)
+
+
+def met(folder: Path, trial: Params) -> tuple[dict[str, float], int]:
+    """Wait until another process measures too, and say which process it was."""
+    (folder / f"{os.getpid()}").touch()
+    ends = time.monotonic() + 60
+    while len([*folder.iterdir()]) < 2 and time.monotonic() < ends:
+        time.sleep(0.02)
+    return {"square": float(trial["number"] ** 2)}, os.getpid()
 
 
 def slow(trial: Params) -> tuple[dict[str, float], None]:
@@ -61,14 +68,14 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_several_processes_find_what_one_finds_and_report_each_trial_once() -> None:
+def test_several_processes_find_what_one_finds_and_report_each_trial_once(tmp_path: Path) -> None:
     done: list[Trial] = []
     known = {'{"number": 2}': {"square": 4.0}}
-    found = search(TRIALS, partial(measured, SECONDS), known, done.append, processes=3)
+    found = search(TRIALS, partial(met, tmp_path), known, done.append, processes=3)
     assert [trial.params for trial in found] == TRIALS
     assert [trial.metrics["square"] for trial in found] == [0.0, 1.0, 4.0, 9.0, 16.0, 25.0]
     assert sorted(trial.params["number"] for trial in done) == [0, 1, 3, 4, 5]
-    used = {trial.result[0] for trial in done}
+    used = {trial.result for trial in done}
     assert len(used) > 1
     assert not any(alive(pid) for pid in used)
     alone = search(TRIALS, partial(measured, 0.0), known)
