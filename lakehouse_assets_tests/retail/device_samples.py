@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,16 +12,21 @@ import pyarrow as pa
 from lakehouse_assets.catalog.gold import BuildContext, rows_of_table
 from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.streams import EVENT_DATE
+from lakehouse_assets.domains.conformed.gold.calendar import DIM_DATE
+from lakehouse_assets.domains.conformed.gold.countries import DIM_COUNTRIES
+from lakehouse_assets.domains.conformed.gold.places import DIM_PLACES
 from lakehouse_assets.domains.retail.domain import RETAIL
 from lakehouse_assets.domains.retail.gold.device_minutes import (
     AGG_OCCUPANCY_MINUTE,
     AGG_THERMOSTAT_MINUTE,
 )
+from lakehouse_assets.domains.retail.gold.dimensions import DIM_DEVICES, DIM_STORES
 from lakehouse_assets.engine.base import Engine
+from lakehouse_assets.lake.format import FILE
 from lakehouse_assets.lake.predicate import between
 from lakehouse_assets.lake.schema import arrow_schema
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
-from lakehouse_assets_tests.airline.samples import COMMIT, House
+from lakehouse_assets_tests.airline.samples import COMMIT, House, SampleRun
 
 LATER = datetime(2021, 11, 1, tzinfo=UTC)
 HUBS = {
@@ -89,3 +95,13 @@ def put_minutes(house: House, config: DeviceConfig) -> None:
             frame = lake.engine.from_arrow(minutes.select(schema.names).cast(schema))
             lake.write(tables[hub], frame, between(EVENT_DATE, config.start, last), COMMIT)
     assert house.materialise("reference_data", None).success
+
+
+def copy_minutes(sample: SampleRun, house: House) -> None:
+    """Give a house the minutes of the sample's devices, and the dimensions."""
+    for table in (
+        AGG_THERMOSTAT_MINUTE, AGG_OCCUPANCY_MINUTE, DIM_DEVICES, DIM_STORES, DIM_DATE,
+        DIM_COUNTRIES, DIM_PLACES,
+    ):  # fmt: skip
+        shutil.copytree(sample.house.path(table), house.path(table))
+    shutil.copy(sample.house.settings.root / FILE, house.settings.root)

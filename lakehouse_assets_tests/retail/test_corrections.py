@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,19 +15,15 @@ from lakehouse_assets.catalog.datasets import quarantine_table
 from lakehouse_assets.domains.retail.datasets.campaigns import CAMPAIGNS, SILVER_CAMPAIGNS
 from lakehouse_assets.domains.retail.gold import campaigns as gold
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.quality.classify import apply_expectations, final_versions
 from lakehouse_assets.quality.fields import expectations_of, typed_rows
 from lakehouse_assets.quality.silver import with_version
-from lakehouse_assets_tests.airline.samples import House, bronze, execute_only
+from lakehouse_assets_tests.airline.samples import House, bronze
+from lakehouse_assets_tests.quality.test_batches import Shop, rebuilt
 from lakehouse_assets_tests.retail.samples import deliver, quoted_csv, result
 
 ASIDE = quarantine_table(CAMPAIGNS)
 GOLD = (gold.DIM_CAMPAIGNS, gold.CAMPAIGN_DAYS, gold.CAMPAIGN_WEEKS, gold.COUNTRY_REVENUE)
-TABLES = {
-    "retail_daily": CAMPAIGNS.loaded_tables,
-    "retail_monthly": tuple(table.name for table in GOLD),
-}
 
 
 def earned(revenue: str, **fields: Any) -> dict[str, Any]:
@@ -40,12 +37,6 @@ FILES = {
     # The first is as it was, in the month after; one is new, and the refused one can be read.
     "2021-10-04": [earned("100"), earned("100"), earned("9", Country="Japan"), earned("1")],
 }
-
-
-def build(house: House, job: str, first: str, last: str) -> list[str]:
-    """Execute a run and what follows of it in its job, of the tables above; return what failed."""
-    run = PlannedRun(job, first, last)
-    return execute_only(house.settings, [run], {job: TABLES[job]}).errors
 
 
 def counted(house: House) -> list[tuple[str, int, str, str]]:
@@ -139,22 +130,12 @@ def test_a_correction_counts_once_and_what_comes_again_stays(at_once: House) -> 
     }  # fmt: skip
 
 
-def test_day_by_day_in_another_order_gives_the_same_tables(at_once: House, house: House) -> None:
-    assert house.materialise("reference_data", None).success
-    for day in (list(FILES)[n] for n in (1, 2, 0)):
-        deliver(house, CAMPAIGNS, day, "results.csv", quoted_csv(CAMPAIGNS, FILES[day]))
-        assert build(house, "retail_daily", day, day) == []
-    # Days that came late reach their months by the next run of everything, or the sensors.
-    assert build(house, "retail_monthly", "2021-09-01", "2021-10-01") == []
-    clocks = ("load_timestamp",)
-    for table in (
-        SILVER_CAMPAIGNS,
-        ASIDE,
-        gold.COUNTRY_REVENUE,
-        gold.CAMPAIGN_DAYS,
-        gold.CAMPAIGN_WEEKS,
-    ):
-        found = [{k: v for k, v in r.items() if k not in clocks} for r in house.rows(table)]
-        assert found == [
-            {k: v for k, v in r.items() if k not in clocks} for r in at_once.rows(table)
-        ], table.name
+def test_day_by_day_in_another_order_gives_the_same_tables(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "lake", CAMPAIGNS)
+    first, second, third = map(date.fromisoformat, FILES)
+    for day, outdated in ((second, []), (third, [second]), (first, [second, third])):
+        shop.land(day, "results.csv", *FILES[f"{day}"])
+        assert shop.build(day)[0] == outdated
+    shop.build(second, third)
+    whole, _ = rebuilt(shop, tmp_path / "whole")
+    assert shop.tables() == whole.tables()

@@ -21,8 +21,8 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import SAMPLE
-from lakehouse_assets_tests.airline.samples import House
-from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes, simulated_minutes
+from lakehouse_assets_tests.airline.samples import SampleRun
+from lakehouse_assets_tests.retail.device_samples import day_of, simulated_minutes
 
 DAY = date(2021, 10, 21)
 NOON = datetime(2021, 10, 21, 12, tzinfo=UTC)
@@ -176,13 +176,8 @@ def test_the_lag_and_the_cooling_of_simulated_stores_are_found(engine: Engine) -
     assert abs(float(np.mean(errors))) <= 1
 
 
-def test_the_sample_has_crowds_and_heat_in_every_store(house: House) -> None:
-    put_minutes(house, SAMPLE)
-    result = house.materialise(
-        "retail_live", "2021-10-20", GOLD_CROWD_HEAT, GOLD_CROWD_COOLING, last="2021-10-22"
-    )
-    assert result.success
-    rows = house.rows(GOLD_CROWD_HEAT, where="shift = 0")
+def test_the_sample_has_crowds_and_heat_in_every_store(sample: SampleRun) -> None:
+    rows = sample.house.rows(GOLD_CROWD_HEAT, where="shift = 0")
     assert {(row["event_date"].day, row["store_id"]) for row in rows} == {
         (day, f"S{store:03}") for day in (20, 21, 22) for store in range(1, 11)
     }
@@ -190,7 +185,7 @@ def test_the_sample_has_crowds_and_heat_in_every_store(house: House) -> None:
     world = World(SAMPLE)
     off = [abs(row["lag_minutes"] - world.lag(int(row["store_id"][1:]) - 1)) for row in rows]
     assert float(np.median(off)) <= 2
-    crowds = house.rows(GOLD_CROWD_COOLING)
+    crowds = sample.house.rows(GOLD_CROWD_COOLING)
     assert len({row["store_id"] for row in crowds}) == 10
     assert {row["shift"] for row in crowds} == {1, 2}
     known = [row["minutes_to_band"] for row in crowds if row["minutes_to_band"] is not None]

@@ -48,8 +48,8 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.sample.retail.device_wear import hourly
 from lakehouse_assets.sample.retail.device_world import World
 from lakehouse_assets.sample.retail.devices import SAMPLE
-from lakehouse_assets_tests.airline.samples import House, check
-from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes, simulated_minutes
+from lakehouse_assets_tests.airline.samples import House, SampleRun, check
+from lakehouse_assets_tests.retail.device_samples import copy_minutes, day_of, simulated_minutes
 from lakehouse_assets_tests.retail.samples import deliver
 
 (DELIVERED,) = (Path(__file__).parents[2] / "data/retail/device_wear/2021-09-06").iterdir()
@@ -78,13 +78,13 @@ def wear() -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def built(new_house: Callable[..., House]) -> tuple[House, dg.DagsterInstance]:
+def built(new_house: Callable[..., House], sample: SampleRun) -> tuple[House, dg.DagsterInstance]:
     """A house with the minutes of the sample's devices, and a model that learnt from wear.
 
     Hours without a model are not scored; a later run scores them.
     """
     house = new_house("health")
-    put_minutes(house, SAMPLE)
+    copy_minutes(sample, house)
     done = house.materialise("retail_live", DAYS[1], GOLD_DEVICE_HEALTH)
     assert done.success
     assert not check(done, GOLD_DEVICE_HEALTH, "model_has_champion").passed

@@ -17,9 +17,8 @@ from lakehouse_assets.domains.retail.gold.device_limits import GOLD_THRESHOLD_VI
 from lakehouse_assets.domains.retail.gold.device_minutes import with_shift
 from lakehouse_assets.domains.retail.gold.dimensions import DIM_DEVICES
 from lakehouse_assets.engine.base import Engine
-from lakehouse_assets.sample.retail.devices import SAMPLE
-from lakehouse_assets_tests.airline.samples import House
-from lakehouse_assets_tests.retail.device_samples import LATER, day_of, put_minutes
+from lakehouse_assets_tests.airline.samples import House, SampleRun
+from lakehouse_assets_tests.retail.device_samples import LATER, copy_minutes, day_of
 
 DAY = date(2021, 10, 21)
 # Too warm above 74 until the 21st, then above 72; never colder than 60, batteries never below 20.
@@ -151,9 +150,9 @@ def test_shifts_are_those_of_the_stores_own_time(engine: Engine) -> None:
 
 
 @pytest.fixture
-def sample_house(house: House) -> House:
+def sample_house(sample: SampleRun, house: House) -> House:
     """A house with the minutes of the sample's devices."""
-    put_minutes(house, SAMPLE)
+    copy_minutes(sample, house)
     return house
 
 
@@ -180,7 +179,9 @@ def test_the_sample_has_an_episode_across_midnight_and_one_alert_for_each(
             with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
                 sensor(context)
                 cursor = context.cursor
-    rows = sample_house.rows(GOLD_THRESHOLD_VIOLATIONS, order="event_date, began_at, device_id")
+    rows = sample_house.rows(
+        GOLD_THRESHOLD_VIOLATIONS, order="event_date, began_at, device_id, measure"
+    )
     long = [row for row in rows if row["device_id"] == "TH035"]
     assert [
         (row["event_date"].day, row["began_at"], row["last_minute"], row["continued"])

@@ -20,8 +20,8 @@ from lakehouse_assets.ml import series
 from lakehouse_assets.query.session import ask
 from lakehouse_assets.sample.retail.device_world import DeviceConfig, World
 from lakehouse_assets.sample.retail.devices import SAMPLE, planted_anomalies
-from lakehouse_assets_tests.airline.samples import House
-from lakehouse_assets_tests.retail.device_samples import day_of, put_minutes
+from lakehouse_assets_tests.airline.samples import House, SampleRun
+from lakehouse_assets_tests.retail.device_samples import copy_minutes, day_of
 
 DAY = 1440
 FIRST = date(2021, 10, 20)
@@ -195,19 +195,25 @@ def test_a_device_without_a_store_and_no_minutes_at_all() -> None:
         assert build(name, nothing).num_rows == 0
 
 
-def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(house: House) -> None:
-    def built() -> list[list[dict[str, Any]]]:
-        return [house.rows(table, order=", ".join(table.keys)) for table in tables]
-
+def test_the_sample_is_judged_day_by_day_and_in_one_run_alike(
+    sample: SampleRun, house: House
+) -> None:
     tables = [gold.table for gold in TABLES.values()]
-    put_minutes(house, SAMPLE)
-    days = [str(FIRST + timedelta(days=n)) for n in range(3)]
-    assert house.materialise("retail_live", days[0], *tables, last=days[-1]).success
-    whole = built()
-    for rows in whole:
-        assert {str(row["event_date"]) for row in rows} == {*days}
-    assert house.materialise("retail_live", days[-1], *tables).success
-    assert built() == whole
+    copy_minutes(sample, house)
+    assert house.materialise("retail_live", f"{LAST}", *tables).success
+    for table in tables:
+        days = {row["event_date"] for row in sample.house.rows(table)}
+        assert days == {FIRST + timedelta(days=n) for n in range(3)}
+        alone, of_range = (
+            [
+                {k: v for k, v in row.items() if k != "load_timestamp"}
+                for row in of.rows(table, f"event_date = '{LAST}'")
+            ]
+            for of in (house, sample.house)
+        )
+        assert alone == of_range
+        assert house.count(table) == len(alone)
+    house = sample.house
     rows = house.rows(device_series.THERMOSTAT_ANOMALIES, where="flag <> 0")
     flags = {(r["device_id"], f"{r['minute']:%d %H:%M}"): r["flag"] for r in rows}
     planted = {(a.device_id, f"{a.minute.item():%d %H:%M}"): a.sign

@@ -1,4 +1,4 @@
-"""A broker that is started once for all tests of streams."""
+"""A broker that is started once for all tests of this folder, and ends with the last of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lakehouse_assets_tests.sources.servers import MissingError
 from lakehouse_assets_tests.streams.broker import Broker, running_broker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker() -> Iterator[Broker]:
     """Kafka in a process of its own; tests use topics of their own."""
     try:

@@ -139,7 +139,9 @@ def _no_watermark() -> Any:
     return pa.table({"closed_before": pa.array([None], pa.timestamp("us", "UTC"))})
 
 
-def check(lake: Lake, arrival: Arrival, expected: tuple[list[Any], list[Any]] | None = None) -> None:
+def check(
+    lake: Lake, arrival: Arrival, expected: tuple[list[Any], list[Any]] | None = None
+) -> None:
     """Check that every event is in one place, and silver and minutes are as recomputed.
 
     What is recomputed of the same arrival may be given.
