@@ -106,7 +106,7 @@ def columns_of_header(
             # The line is not quoted, because it may be personal data.
             raise FileRefusedError(
                 f"{name} has no header: its first line has none of the declared columns; "
-                f"add the header {separator.join(declared)} and deliver it again."
+                f"begin the file with the header {separator.join(declared)} and deliver it again."
             )
         check_columns(name, have, declared, additive)
         if not additive:
@@ -124,13 +124,19 @@ def check_first_line(name: str, first_line: str, fields: int, separator: str = "
 
     Raises:
         FileRefusedError: the record has the declared number of fields with a separator other than
-            the dataset's.
+            the dataset's, or up to a carriage return.
     """
     if len(first_line.split(separator)) != fields:
         _check_separator(name, first_line, fields, separator, header=False)
 
 
 def _check_separator(name: str, first_line: str, fields: int, separator: str, header: bool) -> None:
+    first, *others = first_line.split("\r")
+    if others and first.count(separator) + 1 == fields and not first.count('"') % 2:
+        raise FileRefusedError(
+            f"{name} ends its lines with carriage returns alone; export it with line feeds (LF or "
+            "CRLF), and deliver it again."
+        )
     for other, called in SEPARATORS.items():
         if other == separator:
             continue

@@ -11,6 +11,7 @@
 | timestamp without time zone | `2021-09-06T06:30:00.25` |
 | timestamp with time zone | the same in UTC with a `Z` |
 | bytes | `0x` and hexadecimal digits, which are never read as a number |
+| UUID | `00000000-0000-0000-0000-000000000001` |
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DAY = timedelta(days=1)
+_UUID_BYTES = "^0x(.{8})(.{4})(.{4})(.{4})(.{12})$"
 # A double's exponent has at most three digits; writing out a longer one would make huge text.
 _EXPONENT = r"^-?(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}$"
 
@@ -42,7 +44,10 @@ def array_as_text(values: pa.Array) -> pa.Array:
     if kind == pa.string():
         return values
     if isinstance(values, pa.ExtensionArray):
-        return array_as_text(values.storage)
+        text = array_as_text(values.storage)
+        if kind.extension_name == "arrow.uuid":
+            return pc.replace_substring_regex(text, _UUID_BYTES, r"\1-\2-\3-\4-\5")
+        return text
     if t.is_dictionary(kind):
         return array_as_text(values.dictionary_decode())
     if t.is_boolean(kind) or t.is_integer(kind) or t.is_date32(kind) or t.is_null(kind):

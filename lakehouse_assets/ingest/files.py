@@ -25,11 +25,12 @@ _SUFFIXES: dict[str, FileFormat] = {
     ".csv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet",
 }  # fmt: skip
+_GZIP = b"\x1f\x8b"
 # First bytes of other formats, with the remedy for a file that is named like text.
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive or an Excel workbook, not text; export it as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook, not text; export it as CSV",
-    b"\x1f\x8b": "a gzip file, but its name does not end in .gz; rename it",
+    _GZIP: "a gzip file, but its name does not end in .gz; rename it",
     b"PAR1": "a Parquet file, but its name does not end in .parquet; rename it",
     b"%PDF-": "a PDF file, not text; export it as CSV",
 }
@@ -168,6 +169,8 @@ class Content:
     def _check_start(self, chunk: bytes) -> None:
         for signature, what in _SIGNATURES.items():
             if chunk.startswith(signature):
+                if self._packed and signature == _GZIP:
+                    what = "packed twice; pack it once"
                 raise FileRefusedError(f"{self.name} is {what}, and deliver it again.")
         if chunk.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
             raise FileRefusedError(

@@ -3,7 +3,8 @@
 A Parquet file has types, but bronze stores text for every format, so that a column that changes its
 type, or a value that does not fit, is handled in silver and nothing is lost. Null stays null, and
 empty text stays empty text. Some writers (Impala, ClickHouse) store text as bytes without marking
-it as text: bytes that are valid UTF-8 are read as text, and a file with other bytes is refused.
+it as text: bytes that are valid UTF-8 without null bytes are read as text, and a file with other
+bytes is refused.
 
 A file that unpacks to too much is refused by its footer, before anything is unpacked. The footer of
 a hostile file may say too little. What its pages hold is known only once they are unpacked: one
@@ -71,8 +72,15 @@ class ParquetReader:
             self._check_size(footer, os.fstat(file.fileno()).st_size)
             # Text is read dictionary-encoded, so that its length is known before it is expanded
             # row by row.
-            texts = [c for c in self._columns if _is_text(schema.field(c).type)]
-            self._file = pq.ParquetFile(file, read_dictionary=texts, buffer_size=1 << 20)
+            kinds = {c: schema.field(c).type for c in self._columns}
+            texts = [c for c, kind in kinds.items() if _is_text(kind) or _is_bytes(kind)]
+            self._file = pq.ParquetFile(
+                file,
+                read_dictionary=texts,
+                buffer_size=1 << 20,
+                # As nanoseconds, moments before 1677 and after 2262 would become other ones.
+                coerce_int96_timestamp_unit="us",
+            )
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._damaged() from error
         self.rows = int(footer.num_rows)
@@ -148,6 +156,8 @@ class ParquetReader:
         import pyarrow.compute as pc
         import pyarrow.types as t
 
+        if isinstance(values, pa.ExtensionArray):
+            values = values.storage
         repeated = t.is_dictionary(values.type)
         texts = values.dictionary if repeated else values
         if not (_is_text(texts.type) or _is_bytes(texts.type)):
@@ -163,14 +173,19 @@ class ParquetReader:
 
     def _as_text(self, values: pa.Array, column: str) -> pa.Array:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         try:
-            return _as_text(values)
+            text = _as_text(values)
+            # Null bytes are UTF-8, but mean that the bytes are a number or padded.
+            if not _is_bytes(values.type) or not pc.any(pc.match_substring(text, "\0")).as_py():
+                return text
         except pa.ArrowInvalid:
-            raise FileRefusedError(
-                f"{self._name} has a column {column} of bytes that are not UTF-8 text; deliver it "
-                "as text."
-            ) from None
+            pass
+        raise FileRefusedError(
+            f"{self._name} has a column {column} of bytes that are not UTF-8 text; deliver it as "
+            "text."
+        )
 
 
 def _as_text(values: pa.Array) -> pa.Array:
@@ -182,11 +197,16 @@ def _as_text(values: pa.Array) -> pa.Array:
 def _is_text(kind: pa.DataType) -> bool:
     import pyarrow.types as t
 
-    return bool(t.is_string(kind) or t.is_large_string(kind))
+    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
     import pyarrow.types as t
 
     kind = kind.value_type if t.is_dictionary(kind) else kind
-    return bool(t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind))
+    return bool(
+        t.is_binary(kind)
+        or t.is_large_binary(kind)
+        or t.is_binary_view(kind)
+        or t.is_fixed_size_binary(kind)
+    )

@@ -17,8 +17,12 @@ REMEDY = (
     "; deliver it with the declared columns, ID, Name, Note, or change the dataset's declaration."
 )
 NO_HEADER = (
-    "a.csv has no header: its first line has none of the declared columns; add the header "
-    "ID,Name,Note and deliver it again."
+    "a.csv has no header: its first line has none of the declared columns; begin the file "
+    "with the header ID,Name,Note and deliver it again."
+)
+RETURNS = (
+    "a.csv ends its lines with carriage returns alone; export it with line feeds (LF or CRLF), and "
+    "deliver it again."
 )
 SEMICOLONS = (
     "a.csv seems to be separated by ';' instead of commas; declare separator=';' in its dataset "
@@ -64,7 +68,8 @@ def file(tmp_path):
             SEMICOLONS.replace("by ';'", "by tabs").replace("=';'", "='\\t'"),
         ),
         ("\nID,Name,Note\n1,2,3\n", NO_HEADER),
-        ("ID,Name,Note\r1,2,3\r", NO_HEADER),
+        ("ID,Name,Note\r1,2,3\r", RETURNS),
+        ("sep=,\nID,Name,Note\n1,2,3\n", NO_HEADER),
         ("1,2,3\n4,5,6\n", NO_HEADER),
         ('"ID\n",Name,Note\n1,2,3\n', "a.csv lacks the column Name, Note" + REMEDY),
         ("ID,Name,Note\n", "a.csv has a header but no rows; deliver it again with its rows."),
@@ -95,7 +100,9 @@ def test_a_file_without_header_that_is_not_separated_by_commas(engine, file):
     bare = replace(THINGS, header=False)
     semicolons = "".join(f"{n};2,5;x\n" for n in range(200))
     assert deliver(engine, file(semicolons), dataset=bare).bad == [(0, None, SEMICOLONS)]
-    # A semicolon in a value is text.
+    assert deliver(engine, file("1,2,3\r4,5,6\r"), dataset=bare).bad == [(0, None, RETURNS)]
+    # A semicolon in a value is text, and so is a carriage return.
+    assert deliver(engine, file('1,2,"a\rb,c"\n'), dataset=bare).values == [(1, "1", "2", "a\rb,c")]
     assert deliver(engine, file("1;2;3,b,c\n"), dataset=bare).values == [(1, "1;2;3", "b", "c")]
 
 

@@ -91,6 +91,7 @@ def test_each_type_as_the_table_of_the_module_says():
         ([time(6, 30, 0, 250_000), time(6, 30)], pa.time64("us"), ["06:30:00.25", "06:30:00"]),
         ([1, 10**9], pa.timestamp("ns"), ["1970-01-01T00:00:00.000000001", "1970-01-01T00:00:01"]),
         ([b"\x00\xff", None], pa.binary(), ["0x00ff", None]),
+        ([uuid.UUID(int=1).bytes], pa.uuid(), ["00000000-0000-0000-0000-000000000001"]),
     ]
     for values, kind, expected in cases:
         assert texts(values, kind) == expected, kind

@@ -106,10 +106,14 @@ def test_the_hash_of_a_packed_file_is_that_of_its_packed_bytes(read):
             "a.csv is a gzip file, but its name does not end in .gz; rename it, and deliver it "
             "again.",
         ),
+        (
+            gzip.compress(gzip.compress(b"a,b\n1,2\n")), "a.csv.gz",
+            "a.csv.gz is packed twice; pack it once, and deliver it again.",
+        ),
     ],
     ids=[
         "nothing", "blank", "mark", "packed", "latin", "utf16", "zero", "half", "cut", "no-gzip",
-        "tail", "zip", "unnamed",
+        "tail", "zip", "unnamed", "twice",
     ],
 )  # fmt: skip
 def test_unreadable_files_are_named_in_one_sentence(read, content, name, sentence):

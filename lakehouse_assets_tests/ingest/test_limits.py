@@ -76,6 +76,14 @@ def csv(*lines: str) -> bytes:
         ),
         ("a.parquet", table(**{f"c{n}": ["1"] for n in range(18)}), "columns", "has 21 columns"),
         ("a.parquet", table(ID=["x" * 8_500]), "field_bytes", "value of 8,500 bytes in the column"),
+        (
+            "a.parquet", table(ID=pa.array(["x" * 8_500], pa.string_view())), "field_bytes",
+            "value of 8,500 bytes in the column",
+        ),
+        (
+            "a.parquet", table(ID=pa.array(["x" * 8_500], pa.json_())), "field_bytes",
+            "value of 8,500 bytes in the column",
+        ),
         ("a.pdf", b"%PDF-" + b"x" * 40_000, "unpacked_bytes", "has 40,005 bytes"),
     ],
 )  # fmt: skip

@@ -150,10 +150,25 @@ def test_bytes_are_text_if_they_are_utf8(engine, tmp_path):
     )
     outcome = deliver(engine, landed(parquet(tmp_path, columns)))
     assert outcome.values == [(1, "100", "100", "100"), (2, "ü", "ü", "abc"), (3, None, None, None)]
-    # The bytes of a picture are none, wherever in the file they lie.
-    columns["Note"] = pa.array([b"1", b"2", b"\x89PNG\xff"])
-    outcome = deliver(engine, landed(parquet(tmp_path, columns, row_group_size=1)))
-    assert outcome.refused == [
-        f"shop/things/{DAY}/a.parquet: a.parquet has a column Note of bytes that are not UTF-8 "
-        "text; deliver it as text."
+    views = {name: pa.array(c.to_pylist(), pa.binary_view()) for name, c in columns.items()}
+    again = deliver(engine, landed(parquet(tmp_path, views)))
+    assert again.values == outcome.values
+    # The bytes of a picture are none, wherever in the file they lie; nor are those of a number.
+    for other in (b"\x89PNG\xff", b"\0\0\0A"):
+        columns["Note"] = pa.array([b"1", b"2", other])
+        outcome = deliver(engine, landed(parquet(tmp_path, columns, row_group_size=1)))
+        assert outcome.refused == [
+            f"shop/things/{DAY}/a.parquet: a.parquet has a column Note of bytes that are not UTF-8 "
+            "text; deliver it as text."
+        ]
+
+
+def test_moments_of_any_year_in_the_old_format_are_read_as_they_are(engine, tmp_path):
+    days = [datetime(year, 6, 1) for year in (1, 1500, 2600, 9999)]
+    moments = pa.array(days, pa.timestamp("us"))
+    path = parquet(
+        tmp_path, things(moments, moments, moments), use_deprecated_int96_timestamps=True
+    )
+    assert [row["id"] for row in deliver(engine, landed(path)).rows] == [
+        f"{day.year:04}-06-01T00:00:00" for day in days
     ]

@@ -82,6 +82,18 @@ def test_a_given_value_is_typed_flagged_or_quarantined(engine: Engine, dataset: 
     assert unfit == [], "a kept row has no place in the table"
 
 
+def test_rows_without_an_id_are_not_duplicates_of_each_other(engine: Engine) -> None:
+    found = {}
+    for dataset in DATASETS:
+        key = next(c for c in dataset.columns if c.name == dataset.key)
+        if key.type == "string" and key.need == "required":
+            base = {field: str(value) for field, value in PLAIN[dataset.name].items()}
+            rows = [{**base, str(key.source or key.name): text} for text in ("NULL", "n/a", " ")]
+            found[key.name] = [reasons for _, reasons, _ in _outcomes(engine, dataset, rows)]
+    assert found == {name: [[f"{name}_is_readable"]] * 3 for name in found}
+    assert len(found) == 5
+
+
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.path)
 def test_checks_are_named_once_and_described(dataset: Dataset) -> None:
     expectations = expectations_of(dataset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lakehouse_assets.catalog.datasets import Field, Flag, silver_table
 from lakehouse_assets.catalog.expectations import Expectation
-from lakehouse_assets.domains.airline.reference import UNKNOWN
+from lakehouse_assets.domains.airline.reference import NO_ID, UNKNOWN
 from lakehouse_assets.domains.airline.shared import CURRENCY, MONEY, dataset
 from lakehouse_assets.engine import Col, F
 from lakehouse_assets.engine import vocabulary as v
@@ -45,7 +45,7 @@ TRANSACTIONS = dataset(
     key="transaction_id",
     columns=(
         Field("transaction_id", "string", "Identifier of the purchase.", need="required",
-              parse=v.text_id, nothing=()),
+              parse=v.text_id, nothing=NO_ID),
         Field("customer_id", "bigint", "Number of the member who bought.", need="required",
               unit="id", pii="identifier"),
         Field("customer_name", "string", "Name of the customer; repeated spaces collapsed.",

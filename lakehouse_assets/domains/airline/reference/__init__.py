@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 UNKNOWN = "Unknown"
 # What sources write for "not given", in lower case, including what databases and spreadsheets
-# export for empty cells.
-NOTHING = ("0", "n/a", "null", "none", "unknown", "#n/a", "#name?", "#null!", *NO_PLACES)
+# export for empty cells. 0 may be the number of something.
+NO_ID = ("n/a", "null", "none", "unknown", "#n/a", "#name?", "#null!", *NO_PLACES)
+NOTHING = ("0", *NO_ID)
 
 
 @lru_cache(maxsize=1)

@@ -36,7 +36,7 @@ ONLINE_SALES = dataset(
     key="order_id",
     columns=(
         Field("order_id", "string", "Number of the order.", "OrderID", need="required",
-              parse=v.text_id, nothing=()),
+              parse=v.text_id),
         Field("ordered_at", "timestamp", "Time of the order in UTC.", "OrderedAt",
               need="required"),
         Field("order_date", "date", "Day of the order in UTC.", derived=True, need="checked",

@@ -23,7 +23,7 @@ STORE_SALES = dataset(
     dates=DAYS,
     columns=(
         Field("sale_id", "string", "Number of the row in the source.", "ID", need="required",
-              parse=v.text_id, nothing=()),
+              parse=v.text_id),
         Field("week_starting", "date", "First day of the week.", "WeekStarting", need="required",
               in_calendar=True),
         Field("store", "int", "Number of the store.", "Store", need="required", unit="id"),
