@@ -216,6 +216,38 @@ def quarantined_rows(classified: DataFrame, dataset: Dataset) -> DataFrame:
     )
 
 
+def repeats_that_differ(
+    classified: DataFrame, kept: DataFrame, values: Sequence[str], dataset: Dataset
+) -> DataFrame:
+    """Count, by partition, the duplicates with other values than the row that counts.
+
+    For states, only rows of the same file count: a later delivery may have other values.
+
+    Args:
+        classified: Result of `classify`.
+        kept: The rows that count: their values and provenance.
+        values: Columns to compare.
+        dataset: The dataset.
+
+    Returns:
+        The partition column and `n`.
+    """
+    partition = dataset.partition.column
+    again = classified.filter(F.col("disposition") == F.lit(DUPLICATE))
+    counts = kept.select(
+        _address().alias("kept_address"),
+        F.col("_source_file").alias("kept_file"),
+        *[F.col(name).alias(f"kept_{name}") for name in values],
+    )
+    differs = F.lit(False)
+    for name in values:
+        differs = differs | ~F.col(name).eqNullSafe(F.col(f"kept_{name}"))
+    if dataset.counts == "latest":
+        differs = differs & (F.col("_source_file") == F.col("kept_file"))
+    found = again.join(counts, F.col("duplicate_of") == F.col("kept_address"), "inner")
+    return found.filter(differs).groupBy(partition).agg(F.count(F.lit(1)).alias("n"))
+
+
 def violations(
     classified: DataFrame, expectations: Sequence[Expectation], partition: str
 ) -> DataFrame:
@@ -261,13 +293,24 @@ def duplicates_of(quarantine: DataFrame, dataset: Dataset, first: date, end: dat
         first: First of the loaded days.
         end: The day after the last of them.
     """
-    # An address begins with <domain>/<dataset>/<day>/, and ISO dates sort as text.
-    delivered = F.substring(F.col("duplicate_of"), len(dataset.path) + 2, 10)
+    # ISO dates sort as text.
+    delivered = _day_of_repeated(dataset)
     return quarantine.filter(
         (F.col("disposition") == F.lit(DUPLICATE))
         & (delivered >= F.lit(first.isoformat()))
         & (delivered < F.lit(end.isoformat()))
     )
+
+
+def _day_of_repeated(dataset: Dataset) -> Col:
+    # An address begins with <domain>/<dataset>/<day>/.
+    return F.substring(F.col("duplicate_of"), len(dataset.path) + 2, 10)
+
+
+def days_of_repeated(classified: DataFrame, dataset: Dataset) -> DataFrame:
+    """Return the days of the rows whose ids duplicates repeat, as text, in `day`."""
+    duplicates = classified.filter(F.col("disposition") == F.lit(DUPLICATE))
+    return duplicates.select(_day_of_repeated(dataset).alias("day")).distinct()
 
 
 def days_with_stale_duplicates(

@@ -16,10 +16,12 @@ from lakehouse_assets.catalog.datasets import (
     silver_table,
 )
 from lakehouse_assets.catalog.expectations import Expectation
+from lakehouse_assets.clock import following
 from lakehouse_assets.engine import DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.ingest.reader import partition_value
 from lakehouse_assets.lake.delta import Lake
-from lakehouse_assets.lake.predicate import Values, between, to_filter
+from lakehouse_assets.lake.predicate import Values, Windows, between, to_filter
 from lakehouse_assets.quality.batches import Batch, plan_batch
 from lakehouse_assets.quality.checks import Check, Finding
 from lakehouse_assets.quality.classify import (
@@ -30,6 +32,7 @@ from lakehouse_assets.quality.classify import (
     accepted_twice,
     apply_expectations,
     classify,
+    days_of_repeated,
     days_with_stale_duplicates,
     duplicates_of,
     duplicates_of_earlier,
@@ -37,6 +40,7 @@ from lakehouse_assets.quality.classify import (
     final_versions,
     misclassified_days,
     quarantined_rows,
+    repeats_that_differ,
     resolve_duplicate_chain,
     violations,
 )
@@ -56,6 +60,11 @@ _OTHER_DAYS = Check(
     "later_days_agree",
     "No other stored day keeps an id that this run's days now keep, or refers to a row that they "
     "no longer accept.",
+)
+_REPEATS_AGREE = Check(
+    "repeated_ids_agree",
+    "Rows that repeat an id have the values of the row that counts; others are duplicates, too, "
+    "and reported.",
 )
 # First of a run's partitions, and the one after the last.
 Span: TypeAlias = tuple[date, date]
@@ -178,6 +187,9 @@ def _clean(
     counted = rows.groupBy(column, "disposition").agg(F.count(F.lit(1)).alias("n"))
     for row in engine.rows(counted):
         dispositions[row["disposition"]][row[column]] = int(row["n"])
+    if _repeats_should_agree(dataset) and dispositions[DUPLICATE]:
+        for day, number in _repeats_that_differ(dataset, lake, rows, earlier, batch, span).items():
+            failing[day][_REPEATS_AGREE.name] = number
     return Cleaned(
         accepted_rows(rows, silver_table(dataset).column_names),
         quarantined_rows(rows, dataset),
@@ -221,6 +233,7 @@ def silver_checks(dataset: Dataset) -> list[Check]:
         _CONSERVED,
         *map(_expectation_check, expectations_of(dataset)),
         *([_OTHER_DAYS] if dataset.counts != "latest" else []),
+        *([_REPEATS_AGREE] if _repeats_should_agree(dataset) else []),
         losses_check(dataset.quarantined, "quarantined"),
     ]
 
@@ -253,6 +266,14 @@ def check_silver(
         )
     if dataset.counts != "latest":
         yield _other_days(cleaned.outdated)
+    if _repeats_should_agree(dataset):
+        differing = {day: cleaned.failing[day][_REPEATS_AGREE.name] for day in rows}
+        yield Finding(
+            _REPEATS_AGREE,
+            f"{counted(sum(differing.values()), 'duplicate')} differ from the row that counts; see "
+            f"duplicate_of in {quarantine_table(dataset).name}.",
+            differing,
+        )
     lost = cleaned.dispositions[QUARANTINED]
     losses = {day: Loss(lost[day], number) for day, number in rows.items()}
     drops = [e.name for e in expectations if e.action == "drop"]
@@ -285,6 +306,39 @@ def _other_days(outdated: Sequence[date]) -> Finding:
         dict.fromkeys(outdated, 1),
         numbers={"days": len(outdated)},
     )
+
+
+def _repeats_should_agree(dataset: Dataset) -> bool:
+    """Return whether rows with the same id are meant to be the same: the source gives the id."""
+    by_source = any(c.name == dataset.key and not c.derived for c in dataset.columns)
+    return by_source and dataset.counts != "corrected" and not dataset.documents
+
+
+def _repeats_that_differ(
+    dataset: Dataset,
+    lake: Lake,
+    rows: DataFrame,
+    earlier: DataFrame | None,
+    batch: Batch,
+    span: Span,
+) -> dict[date, int]:
+    """Count the duplicates with other values than the row that counts, which may be stored."""
+    engine, table = lake.engine, silver_table(dataset)
+    values = [c.name for c in dataset.columns if c.stored and c.name != dataset.key]
+    names = [*values, "_source_file", "_row_number"]
+    kept = [rows.filter(F.col("disposition") == F.lit(ACCEPTED)).select(*names)]
+    if earlier is not None:
+        found = engine.rows(days_of_repeated(rows, dataset))
+        parts = {partition_value(dataset, date.fromisoformat(row["day"])) for row in found}
+        # Those of the run itself are stored only if just new files are cleaned.
+        stored = sorted(p for p in parts if p < span[0] or batch.files)
+        if stored:
+            spans = tuple((part, following(part, dataset.grain)) for part in stored)
+            version = engine.versions_read(earlier).get(table.identifier)
+            selection = Windows(dataset.partition, spans)
+            kept.append(lake.read(table, selection, names, version).select(*names))
+    differing = engine.rows(repeats_that_differ(rows, engine.union(kept), values, dataset))
+    return {row[dataset.partition.column]: int(row["n"]) for row in differing}
 
 
 def _balance(

@@ -389,3 +389,26 @@ def test_any_sequence_of_files_gives_the_tables_of_a_rebuild(
         compared += 1
     assert alone >= 2
     assert compared >= 2
+
+
+def test_rows_that_repeat_an_id_with_other_values_are_reported(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "events", TRANSACTIONS)
+    shop.land(BEFORE, "a.csv", purchase("1", amount=10), purchase("2", email=None))
+    shop.build(BEFORE)
+    again = (purchase("1", amount=11), purchase("2", email=None), purchase("3"), purchase("3"))
+    shop.land(DAY, "a.csv", *again, purchase("3", status="failed"))
+    assert shop.build(DAY)[1]["repeated_ids_agree"].failing == {DAY: 2}
+    # A new file is compared with what is stored, and added to what was found.
+    shop.land(DAY, "b.csv", purchase("3", amount=99))
+    assert shop.build(DAY)[1]["repeated_ids_agree"].failing == {DAY: 3}
+    assert shop.cleaned == [shop.path(DAY, "b.csv")]
+    states = Shop(tmp_path / "states", FLIGHTS)
+    states.land(BEFORE, "a.csv", member(1, AGE="40"), member(1, AGE="41"), member(2))
+    # A later state of a member may be another.
+    states.land(AFTER, "a.csv", member(1, AGE="42"), member(2, AGE="43"))
+    found = states.build(DAY.replace(day=1))[1]["repeated_ids_agree"]
+    assert found.failing == {DAY.replace(day=1): 0}
+    states.land(AFTER, "a.csv", member(1, AGE="42"), member(1, AGE="43"))
+    assert states.build(DAY.replace(day=1))[1]["repeated_ids_agree"].failing == {
+        DAY.replace(day=1): 1
+    }
