@@ -11,8 +11,8 @@ full.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import accumulate
 from typing import Any, TypeAlias
@@ -25,7 +25,7 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.registry import Grain
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.partitions import accepting_beta
-from lakehouse_assets.orchestration.recorded import READ_AS_OF, recorded
+from lakehouse_assets.orchestration.recorded import READ_AS_OF, outdated_days, recorded
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
@@ -50,7 +50,7 @@ class Dependencies:
     within: frozenset[dg.AssetKey]
     history: frozenset[dg.AssetKey]
     last_days: Mapping[dg.AssetKey, int]
-    whole: frozenset[dg.AssetKey]
+    whole: frozenset[dg.AssetKey] = frozenset()
 
     @classmethod
     def of(cls, spec: dg.AssetSpec, unpartitioned: frozenset[dg.AssetKey]) -> Dependencies:
@@ -79,6 +79,24 @@ class Dependencies:
         """Dependencies that trigger a partition of a history table: waited for, but not read."""
         return self.within if self.history and not self.aligned else frozenset()
 
+    def read_by(self, siblings: frozenset[dg.AssetKey]) -> Dependencies:
+        """Return those that are read from outside the step, which makes `siblings`."""
+        return replace(
+            self,
+            aligned=self.aligned - siblings,
+            within=self.within - self.triggers,
+            history=self.history - siblings,
+        )
+
+    def among(self, keys: frozenset[dg.AssetKey]) -> Dependencies:
+        """Return those that are among some partitioned assets."""
+        return Dependencies(
+            self.aligned & keys,
+            self.within & keys,
+            self.history & keys,
+            {key: days for key, days in self.last_days.items() if key in keys},
+        )
+
 
 def conditions_of(
     assets: Sequence[dg.AssetsDefinition],
@@ -93,6 +111,8 @@ def conditions_of(
         live: Tables that are built from streams.
     """
     deliveries: dict[str, frozenset[dg.AssetKey]] = {}
+    datasets = list(datasets)
+    silver = frozenset(dg.AssetKey([d.domain, d.loaded_tables[2]]) for d in datasets)
     for dataset in datasets:
         cleaned = {dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables[2:]}
         deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
@@ -106,7 +126,7 @@ def conditions_of(
         reads_itself = any(dep.history & asset.keys for dep in deps.values())
         for key, dep in deps.items():
             domain = deliveries.get(key.path[0], frozenset())
-            condition = None if reads_itself else _condition_of(key, dep, asset, domain)
+            condition = None if reads_itself else _condition_of(key, dep, asset, domain, silver)
             if condition is not None and key in live:
                 due = When.cron_tick_passed(_STREAMS_CRON).since(When.newly_requested())
                 condition = (condition & due).with_label(
@@ -138,6 +158,7 @@ def _condition_of(
     deps: Dependencies,
     asset: dg.AssetsDefinition,
     deliveries: frozenset[dg.AssetKey],
+    silver: frozenset[dg.AssetKey],
 ) -> Condition | None:
     """Compose an asset's condition; None if only deliveries or a schedule build it.
 
@@ -146,18 +167,21 @@ def _condition_of(
         deps: Its dependencies.
         asset: The step that makes it.
         deliveries: Tables that are written when something is delivered to the asset's domain.
+        silver: The silver tables of all datasets.
     """
     if asset.partitions_def is None:
         # The quality log is filled by its schedule.
         return None if key.path[0] == QUALITY else _made_once()
     if not deps.aligned | deps.within | deps.last_days.keys():
         return None
+    read = deps.read_by(frozenset(asset.keys))
     return (
-        _has_news(deps, frozenset(asset.keys))
+        _has_news(deps, read)
         & _may_begin(deps, deliveries)
         & _nothing_moves(
             deps.aligned | deps.within | deps.whole, deps.history | deps.last_days.keys()
         )
+        & ~DaysDisagree(read.among(silver))
     ).with_label("when a source changes")
 
 
@@ -171,15 +195,10 @@ def _made_once() -> Condition:
     ).with_label("when it is missing")
 
 
-def _has_news(deps: Dependencies, siblings: frozenset[dg.AssetKey]) -> Condition:
+def _has_news(deps: Dependencies, read: Dependencies) -> Condition:
     """Hold if a source was rebuilt since the table was last requested or built."""
     changed: Condition = When.missing() & NeverTried()
-    changed = changed | Outdated(
-        aligned=deps.aligned - siblings,
-        within=deps.within - deps.triggers,
-        so_far=deps.history - siblings,
-        last_days=deps.last_days,
-    )
+    changed = changed | Outdated(read)
     if deps.aligned:
         # A source is requested in this same tick: both go into one run, in order.
         changed = changed | When.any_deps_match(When.will_be_requested()).allow(_only(deps.aligned))
@@ -233,29 +252,55 @@ _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _MONTH = len("yyyy-mm")
 
 
-class Outdated(dg.AutomationCondition[dg.AssetKey]):
+class _OfSources(dg.AutomationCondition[dg.AssetKey]):
+    """A condition on the events of the partitions that a partition is built from.
+
+    Args:
+        sources: The sources by kind.
+    """
+
+    def __init__(self, sources: Dependencies) -> None:
+        self.sources = sources
+
+    def newest(
+        self, partitions: Iterable[str], events_of: Callable[[dg.AssetKey], Mapping[str, int]]
+    ) -> dict[str, int]:
+        """Return the newest event of the sources' partitions that each partition is built from.
+
+        Args:
+            partitions: The asset's partitions.
+            events_of: Returns a source's events by its partition.
+        """
+        found = dict.fromkeys(partitions, 0)
+        for key in self.sources.aligned:
+            events = events_of(key)
+            for partition in found:
+                found[partition] = max(found[partition], events.get(partition, 0))
+        for key in self.sources.within:
+            by_month = _newest_by_month(events_of(key))
+            for partition in found:
+                found[partition] = max(found[partition], by_month.get(partition[:_MONTH], 0))
+        for key in self.sources.history:
+            by_month = _newest_by_month(events_of(key))
+            months = sorted({*by_month, *(partition[:_MONTH] for partition in found)})
+            newest = accumulate((by_month.get(month, 0) for month in months), max)
+            until = dict(zip(months, newest, strict=True))
+            for partition in found:
+                found[partition] = max(found[partition], until[partition[:_MONTH]])
+        for key, number in self.sources.last_days.items():
+            events = events_of(key)
+            for partition in found:
+                day = date.fromisoformat(partition)
+                days = (str(day - timedelta(days=back)) for back in range(number))
+                found[partition] = max(found[partition], *(events.get(d, 0) for d in days))
+        return found
+
+
+class Outdated(_OfSources):
     """Whether a source of a partition has changed since the last attempt to build it began.
 
     A failed attempt counts too: it is repeated only when a source changes.
-
-    Args:
-        aligned: Sources whose same partition counts.
-        within: Sources whose partitions in the asset's month count.
-        so_far: Sources whose partitions up to the asset's month count.
-        last_days: Sources whose last days up to the asset's day count, with their number.
     """
-
-    def __init__(
-        self,
-        aligned: frozenset[dg.AssetKey],
-        within: frozenset[dg.AssetKey],
-        so_far: frozenset[dg.AssetKey],
-        last_days: Mapping[dg.AssetKey, int],
-    ) -> None:
-        self.aligned = aligned
-        self.within = within
-        self.so_far = so_far
-        self.last_days = last_days
 
     @property
     def description(self) -> str:
@@ -268,30 +313,29 @@ class Outdated(dg.AutomationCondition[dg.AssetKey]):
         """Compare the newest events of the sources with the start of the last attempt."""
         log = _log_of(context)
         attempts = log.attempts(context.key)
-        changed = dict.fromkeys(attempts, 0)
-        for key in self.aligned:
-            events = log.newest(key, _MADE)
-            for partition in attempts:
-                changed[partition] = max(changed[partition], events.get(partition, 0))
-        for key in self.within:
-            by_month = _newest_by_month(log.newest(key, _MADE))
-            for partition in attempts:
-                changed[partition] = max(changed[partition], by_month.get(partition[:_MONTH], 0))
-        for key in self.so_far:
-            by_month = _newest_by_month(log.newest(key, _MADE))
-            months = sorted({*by_month, *(partition[:_MONTH] for partition in attempts)})
-            newest = accumulate((by_month.get(month, 0) for month in months), max)
-            until = dict(zip(months, newest, strict=True))
-            for partition in attempts:
-                changed[partition] = max(changed[partition], until[partition[:_MONTH]])
-        for key, number in self.last_days.items():
-            events = log.newest(key, _MADE)
-            for partition in attempts:
-                day = date.fromisoformat(partition)
-                days = (str(day - timedelta(days=back)) for back in range(number))
-                changed[partition] = max(changed[partition], *(events.get(d, 0) for d in days))
+        changed = self.newest(attempts, lambda key: log.newest(key, _MADE))
         behind = {partition for partition, event in changed.items() if event > attempts[partition]}
         return _result(context, behind)
+
+
+class DaysDisagree(_OfSources):
+    """Whether a late or corrected day has put another day of a source out of date.
+
+    Until that day runs again, both may have the same row.
+    """
+
+    @property
+    def description(self) -> str:
+        """Text of the condition in the UI."""
+        return "A day of a source is out of date; the sensor late_deliveries runs it again"
+
+    def evaluate(
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Look for such days among those that the candidates are built from."""
+        candidates = context.candidate_subset.expensively_compute_partition_keys()
+        found = self.newest(candidates, _log_of(context).outdated_days)
+        return _result(context, {partition for partition, event in found.items() if event})
 
 
 class Delivered(dg.AutomationCondition[dg.AssetKey]):
@@ -364,6 +408,7 @@ class _EventLog:
         self._instance = instance
         self._newest: dict[tuple[dg.AssetKey, dg.DagsterEventType], dict[str, int]] = {}
         self._attempts: dict[dg.AssetKey, dict[str, int]] = {}
+        self._outdated: dict[dg.AssetKey, dict[str, int]] = {}
 
     def newest(self, key: dg.AssetKey, kind: dg.DagsterEventType) -> dict[str, int]:
         """Return the storage id of the newest event of a kind, by partition."""
@@ -371,6 +416,12 @@ class _EventLog:
             found = self._instance.get_latest_storage_id_by_partition(key, kind)
             self._newest[key, kind] = {part: event for part, event in found.items() if part}
         return self._newest[key, kind]
+
+    def outdated_days(self, key: dg.AssetKey) -> dict[str, int]:
+        """Return the days that other days have put out of date, each with the event."""
+        if key not in self._outdated:
+            self._outdated[key] = outdated_days(self._instance, key)
+        return self._outdated[key]
 
     def attempts(self, key: dg.AssetKey) -> dict[str, int]:
         """Return, by partition, the newest event that the last attempt could read, or its plan."""

@@ -23,7 +23,7 @@ from lakehouse_assets.lake.predicate import Windows, between
 from lakehouse_assets.orchestration.checks import check_results, check_specs
 from lakehouse_assets.orchestration.io_manager import NewRows
 from lakehouse_assets.orchestration.partitions import Calendar
-from lakehouse_assets.orchestration.recorded import record
+from lakehouse_assets.orchestration.recorded import record, record_outdated
 from lakehouse_assets.orchestration.retries import retries_transient
 from lakehouse_assets.orchestration.table_assets import Results, asset_attributes
 from lakehouse_assets.quality.checks import Check, Finding
@@ -180,8 +180,6 @@ def _read_well(files: int, kept: int) -> str:
     )
 
 
-# Metadata of the silver table: days that its run put out of date, as ISO dates.
-RUN_AGAIN = "run_again"
 _EARLIER = "delivered_before"
 
 
@@ -221,17 +219,15 @@ def silver_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
         span = (window.start.date(), window.end.date())
         with lake.engine.scope():
             cleaned = clean(dataset, lake, frames["bronze"], frames.get(_EARLIER), span)
-            again = [day.isoformat() for day in cleaned.outdated]
             if cleaned.files:
                 context.log.info(
                     f"Cleaned {len(cleaned.files.values)} new files of {dataset.path}; rows of "
                     "other files are kept."
                 )
-            yield dg.Output(
-                NewRows(cleaned.accepted, cleaned.files, cleaned.state),
-                table.name,
-                metadata={RUN_AGAIN: again} if again else None,
-            )
+            # Recorded first, so that nobody reads the new rows without knowing.
+            version = lake.version(table) or 0
+            record_outdated(context, dg.AssetKey(table.key), cleaned.outdated, version)
+            yield dg.Output(NewRows(cleaned.accepted, cleaned.files, cleaned.state), table.name)
             yield dg.Output(
                 NewRows(cleaned.quarantined, cleaned.files, cleaned.state), quarantine.name
             )

@@ -25,7 +25,13 @@ from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.predicate import Everything, Selection, Values, Windows
 from lakehouse_assets.lake.schema import comment
 from lakehouse_assets.orchestration.process import Heartbeat
-from lakehouse_assets.orchestration.recorded import READ_AS_OF, Failed, failed_partitions
+from lakehouse_assets.orchestration.recorded import (
+    READ_AS_OF,
+    Failed,
+    failed_partitions,
+    last_agreed,
+    outdated_days,
+)
 from lakehouse_assets.orchestration.resources import LakeResource
 from lakehouse_assets.orchestration.retries import retry_transient
 from lakehouse_assets.text import markdown
@@ -33,6 +39,8 @@ from lakehouse_assets.text import markdown
 PARTITION_ROWS = "dagster/partition_row_count"
 # The rows of a partition that the table's alert counts, if it does not count all of them.
 ALERT_ROWS = "alert_rows"
+# Tag of the runs of the sensor `build_downstream`.
+_AUTOMATIC = "dagster/from_automation_condition"
 # Most characters of a value in a preview.
 _SHOWN = 60
 
@@ -156,7 +164,33 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             # asset that depends on its own history.
             return lake.read(table, columns=columns).filter(F.lit(False))
         self._refuse_failed(context, lake, table)
-        return lake.read(table, selection_of(context, table), columns=columns)
+        selection = selection_of(context, table)
+        frame = lake.read(table, selection, columns)
+        # Looked up after the version is fixed, because what puts days out of date is recorded
+        # before it is written.
+        agreed = self._last_agreed(context, table)
+        return frame if agreed is None else lake.read(table, selection, columns, agreed)
+
+    def _last_agreed(self, context: dg.InputContext, table: Table) -> int | None:
+        """Return the version before days that are read were put out of date; None to read as usual.
+
+        A day may be put out of date while a run of the sensor waits or begins. The sensor requests
+        that run again once the day has been run again. Other runs read what there is.
+        """
+        step = context.step_context
+        own = table.step == step.step.key
+        if table.layer != "silver" or own or _AUTOMATIC not in step.run_tags:
+            return None
+        if not context.has_asset_partitions:
+            return None
+        outdated = outdated_days(step.instance, context.asset_key)
+        days = outdated.keys() & {*context.asset_partition_keys}
+        agreed = last_agreed(step.instance, context.asset_key, [outdated[day] for day in days])
+        if agreed is None:
+            return None
+        version, event = agreed
+        self._read_as_of[step.step.key] = min(event, self._read_as_of[step.step.key])
+        return version
 
     def _refuse_failed(self, context: dg.InputContext, lake: Lake, table: Table) -> None:
         """Refuse to build on partitions whose last run failed, except those that this run made."""

@@ -16,6 +16,9 @@ from lakehouse_assets.orchestration.arrivals import Failures, Load, Span
 
 # Metadata of a materialisation: id of the newest event in Dagster's log when its step first read.
 READ_AS_OF = "lakehouse/read_as_of_event"
+# Metadata of an observation that puts a day out of date: the table's last version in which every
+# day agreed with the others, and id of the newest event at that time.
+_AGREED, _AGREED_AS_OF = "version_before", "newest_event_before"
 # Metadata of a bronze partition: its files, as `content_of` returns them.
 LOADED_FROM = "loaded_from"
 # Tags of runs that load deliveries.
@@ -71,6 +74,71 @@ def recorded(
             found = made.metadata.get(name) if made else None
             _values[home, record.storage_id, name] = None if found is None else found.value
     return {e: _values[home, e, name] for e in events if (home, e, name) in _values}
+
+
+def outdated_days(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, int]:
+    """Return the days of a table that other days have put out of date, each with the event."""
+    made, said = (
+        instance.get_latest_storage_id_by_partition(key, kind)
+        for kind in (
+            dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION,
+        )
+    )  # fmt: skip
+    return {day: event for day, event in said.items() if day and event > made.get(day, 0)}
+
+
+def last_agreed(
+    instance: dg.DagsterInstance, key: dg.AssetKey, events: Collection[int]
+) -> tuple[int, int] | None:
+    """Return the version before days of a table were put out of date, and the newest event then.
+
+    Args:
+        instance: The instance that holds the events.
+        key: The asset of the table.
+        events: The events that `outdated_days` returns for these days; for none, the result is
+            None.
+    """
+    if not events:
+        return None
+    found = instance.fetch_observations(
+        dg.AssetRecordsFilter(key, storage_ids=[*events]), limit=len(events)
+    )
+    metadata: list[Mapping[str, Any]] = [
+        record.asset_observation.metadata for record in found.records if record.asset_observation
+    ]
+    return min(
+        ((m[_AGREED].value, m[_AGREED_AS_OF].value) for m in metadata if _AGREED in m), default=None
+    )
+
+
+def record_outdated(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, days: Collection[date], version: int
+) -> None:
+    """Record that a run is about to put other days of a table out of date.
+
+    While some are, the version before the first of them is the last one in which all days agree.
+
+    Args:
+        context: The run's step, which has not yet written the table.
+        key: The asset of the table.
+        days: The days.
+        version: The table's current version.
+    """
+    if not days:
+        return
+    instance = context.instance
+    newest = instance.event_log_storage.get_maximum_record_id() or 0
+    earlier = outdated_days(instance, key).values()
+    version, newest = last_agreed(instance, key, earlier) or (version, newest)
+    for day in days:
+        context.log_event(
+            dg.AssetObservation(
+                key,
+                description="Another day's delivery has put this day out of date.",
+                partition=day.isoformat(),
+                metadata={_AGREED: version, _AGREED_AS_OF: newest},
+            )
+        )
 
 
 def materialisations_after(

@@ -30,7 +30,7 @@ from lakehouse_assets.orchestration.process import (
     end_dead_runs,
     end_interrupted_runs,
 )
-from lakehouse_assets.orchestration.sensors import days_to_run_again, range_tags
+from lakehouse_assets.orchestration.sensors import range_tags
 from lakehouse_assets.orchestration.signals import stop_requested
 from lakehouse_assets.settings import Settings
 from lakehouse_assets.storage.store import files_at
@@ -213,10 +213,13 @@ def _others(
 def _outdated(result: dg.ExecuteInProcessResult) -> dict[str, set[date]]:
     """Collect, by domain, the days that the run put out of date."""
     found: dict[str, set[date]] = {}
-    for event in result.filter_events(lambda e: e.is_step_materialization):
-        materialization = event.step_materialization_data.materialization
-        days = found.setdefault(materialization.asset_key.path[0], set())
-        days |= days_to_run_again(materialization.metadata)
+    written = {e.asset_key for e in result.filter_events(lambda e: e.is_step_materialization)}
+    observed = dg.DagsterEventType.ASSET_OBSERVATION
+    for event in result.filter_events(lambda e: e.event_type is observed):
+        observation = event.asset_observation_data.asset_observation
+        if observation.asset_key in written and observation.partition is not None:
+            days = found.setdefault(observation.asset_key.path[0], set())
+            days.add(date.fromisoformat(observation.partition))
     return found
 
 

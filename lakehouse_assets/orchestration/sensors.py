@@ -19,7 +19,6 @@ from lakehouse_assets.orchestration.arrivals import (
     consecutive,
     spans_of,
 )
-from lakehouse_assets.orchestration.dataset_assets import RUN_AGAIN
 from lakehouse_assets.orchestration.jobs import Jobs, job_that_loads
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.recorded import (
@@ -27,7 +26,7 @@ from lakehouse_assets.orchestration.recorded import (
     failed_partitions,
     last_loads,
     loading,
-    materialisations_after,
+    outdated_days,
     tags_of,
 )
 from lakehouse_assets.orchestration.resources import LandingResource
@@ -177,41 +176,21 @@ def late_sensor(jobs: Jobs, status: dg.DefaultSensorStatus) -> dg.SensorDefiniti
         default_status=status,
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        # By dataset: the newest event read, and the days to re-run, each with the event that says
-        # so. If the cursor is lost, every event is read again.
-        memory: dict[str, tuple[int | None, dict[str, int]]] = read_cursor(context.cursor)
         requested = []
         for dataset, keys in cleaned.items():
-            seen, owed = memory.get(dataset.path, (None, {}))
-            for record in materialisations_after(context.instance, keys[0], seen):
-                seen = record.storage_id
-                event = record.asset_materialization
-                for day in days_to_run_again(event.metadata if event else {}):
-                    owed[day.isoformat()] = seen
-            made = context.instance.get_latest_storage_id_by_partition(
-                keys[0], dg.DagsterEventType.ASSET_MATERIALIZATION, {*owed}
-            )
-            owed = {day: event for day, event in owed.items() if made.get(day, 0) <= event}
-            for days in consecutive(map(date.fromisoformat, owed), dataset.grain):
+            outdated = outdated_days(context.instance, keys[0])
+            for days in consecutive(map(date.fromisoformat, outdated), dataset.grain):
                 # Dagster starts one run per key; with the date in it, a failed run is repeated on
                 # the next day.
-                newest = max(owed[day.isoformat()] for day in days)
+                newest = max(outdated[day.isoformat()] for day in days)
                 key = f"late:{dataset.path}:{days[0]}:{newest}:{clock.today()}"
                 requested.append(request(dataset, Span(days[0], days[-1], key), keys))
-            memory[dataset.path] = seen, owed
         return dg.SensorResult(
             run_requests=requested,
             skip_reason=None if requested else "No later day is out of date.",
-            cursor=json.dumps(memory),
         )
 
     return late_deliveries
-
-
-def days_to_run_again(metadata: Mapping[str, Any]) -> set[date]:
-    """Read, from the metadata of a silver table, the days that its run put out of date."""
-    value = metadata.get(RUN_AGAIN)
-    return {date.fromisoformat(day) for day in value.value} if value is not None else set()
 
 
 def keys_of(dataset: Dataset, names: Sequence[str]) -> list[dg.AssetKey]:

@@ -16,6 +16,9 @@ from lakehouse_assets import clock
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets_tests.airline.samples import House
 
+# The tag that Dagster gives to runs which conditions request.
+AUTOMATIC = {"dagster/from_automation_condition": "true"}
+
 
 @dataclass
 class Caretaker:
@@ -153,7 +156,7 @@ class Caretaker:
             if not wanted:
                 return made
             for partition, assets in sorted(wanted.items(), key=lambda item: item[0] or ""):
-                self.run(assets, partition, partition)
+                self.run(assets, partition, partition, AUTOMATIC)
                 made += len(assets)
 
     def wake(self) -> None:
