@@ -168,11 +168,11 @@ def model_metadata(spec: ModelSpec, tracking: MlflowTracking, run: ModelRun) -> 
 
 
 def _link(tracking: MlflowTracking, path: str) -> dg.MetadataValue[Any]:
-    """Link to a page of the MLflow server; without a server, say how to start one and open it."""
+    """Link to a page of the MLflow server; without a server, say how to start one, at any port."""
     page = tracking.page(path)
     if page is not None:
         return dg.MetadataValue.url(page)
-    return dg.MetadataValue.text(f"run `make mlflow`, then open http://127.0.0.1:5000/#{path}")
+    return dg.MetadataValue.text(f"run `make mlflow`, then open /#{path} on the server it starts")
 
 
 def _image(figure: Any) -> dg.MetadataValue[Any]:
