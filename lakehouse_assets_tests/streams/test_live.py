@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ import dagster as dg
 import pytest
 
 from lakehouse_assets.catalog.datasets import silver_table
+from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.streams import minutes
 from lakehouse_assets.cli.stream import Alarms
 from lakehouse_assets.domains.retail.streams.occupancy import OCCUPANCY
@@ -34,6 +35,7 @@ from lakehouse_assets_tests.airline.samples import REPOSITORY, House, Lakehouse,
 from lakehouse_assets_tests.streams.samples import START, reading, rows
 
 SILVER, MINUTES = silver_table(THERMOSTAT), minutes(THERMOSTAT)
+ONE = ("retail/thermostat",)
 
 
 def send(house: House, first: int, count: int) -> None:
@@ -45,12 +47,14 @@ def send(house: House, first: int, count: int) -> None:
 
 
 @contextmanager
-def streaming(house: House, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Start `lakehouse stream` of the thermostats, and wait until it has read something."""
+def streaming(
+    house: House, *options: str, names: Sequence[str] = ONE, filled: Sequence[Table] = (SILVER,)
+) -> Iterator[subprocess.Popen[str]]:
+    """Start `lakehouse stream`, and wait until it has added rows to some tables."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
-    before = stored(house)
+    before = {table: stored(house, table) for table in filled}
     with subprocess.Popen(
-        [sys.executable, "-m", "lakehouse_assets", "stream", "retail/thermostat", *options],
+        [sys.executable, "-m", "lakehouse_assets", "stream", *names, *options],
         env={**clean, **variables_of(house), "PYTHONPATH": str(REPOSITORY)},
         cwd=house.settings.dagster_home.parent,
         stdout=subprocess.PIPE,
@@ -59,7 +63,7 @@ def streaming(house: House, *options: str) -> Iterator[subprocess.Popen[str]]:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         try:
-            while stored(house) == before:
+            while any(stored(house, table) == rows for table, rows in before.items()):
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.1)
             yield process
@@ -67,8 +71,8 @@ def streaming(house: House, *options: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def stored(house: House) -> int:
-    return sum(house.lake.rows_by_partition(SILVER).values())
+def stored(house: House, table: Table = SILVER) -> int:
+    return sum(house.lake.rows_by_partition(table).values())
 
 
 def test_a_killed_stream_goes_on_where_it_was_and_its_days_are_reported(
@@ -107,7 +111,7 @@ def test_a_signal_ends_it_after_the_commit_and_a_second_stream_is_refused(
     assert second[0] == 1
     assert f"is being read by `lakehouse stream` (process {process.pid} on" in second[2]
     # Whoever ends leaves it to others.
-    assert lakehouse("stream", "retail/thermostat", "--until-caught-up")[0] == 0
+    assert lakehouse("stream", "retail/thermostat", "--seconds", "0")[0] == 0
 
 
 def test_a_signal_ends_every_wait() -> None:
@@ -125,13 +129,15 @@ def test_a_signal_ends_every_wait() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_devices_are_simulated_without_a_broker(house: House, lakehouse: Lakehouse) -> None:
-    options = ("--speed", "600", "--seconds", "4", "--cadence", "1")
-    code, out, err = lakehouse("stream", "--simulate", *options)
-    assert code == 0, err
-    for found in (THERMOSTAT, OCCUPANCY):
+def test_devices_are_simulated_without_a_broker(house: House) -> None:
+    streams = (THERMOSTAT, OCCUPANCY)
+    options = ("--simulate", "--speed", "600", "--cadence", "1")
+    with streaming(house, *options, names=(), filled=[minutes(s) for s in streams]) as process:
+        process.terminate()
+        out, err = process.communicate()
+    assert process.returncode == 143, err
+    for found in streams:
         assert re.search(rf"retail/{found.name}: [1-9][\d,]* events", out)
-    assert sum(house.lake.rows_by_partition(MINUTES).values())
 
 
 @pytest.mark.parametrize(
