@@ -38,7 +38,7 @@ from lakehouse_assets.orchestration.io_manager import DeltaIOManager
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.pages_asset import KEY as PAGES
 from lakehouse_assets.orchestration.recorded import LOADED_FROM
-from lakehouse_assets_tests.airline.samples import House, member, purchase
+from lakehouse_assets_tests.airline.samples import House, member, purchase, tables_of
 from lakehouse_assets_tests.airline.test_segments import launchpad, snapshot
 from lakehouse_assets_tests.automation.caretaker import AUTOMATIC, Caretaker
 from lakehouse_assets_tests.retail.samples import deliver
@@ -241,21 +241,29 @@ def test_days_out_of_order_end_in_the_same_lake_as_one_run_over_all(
     for one in (house, straight):
         one.deliver_members("2014-03-01", [member(1), member(2)])
     deliver("2014-03-05", "A", "B")
+    deliver("2014-03-09", "D")
     caretaker.wake()
     deliver("2014-03-03", "A", "C")
+    deliver("2014-03-07", "D")
     caretaker.settle()
-    assert caretaker.deliveries("transactions") == [("2014-03-03", "2014-03-03")]
-    # The 5th still has A too: nothing is built until it has run again.
-    assert house.count(SILVER_TRANSACTIONS, "transaction_id = 'A'") == 2
+    late = [("2014-03-03", "2014-03-03"), ("2014-03-07", "2014-03-07")]
+    assert caretaker.deliveries("transactions") == late
+    # The later days still have A and D too: nothing is built until they have run again.
+    assert house.count(SILVER_TRANSACTIONS, "transaction_id IN ('A', 'D')") == 4
     assert caretaker.follow() == 0
-    # A run that was requested before the 3rd was loaded begins only now: it builds what was there.
+    # A run that was requested before them begins only now: it builds what there was when all days
+    # agreed, even if some agree again.
     fact = dg.AssetKey(gold_value.FACT_TRANSACTIONS.key)
+    caretaker.run([dg.AssetKey(t.key) for t in tables_of(TRANSACTIONS)], "2014-03-05", "2014-03-05")
+    assert house.count(SILVER_TRANSACTIONS, "transaction_id IN ('A', 'D')") == 3
+    assert caretaker.follow() == 0
     caretaker.run([fact], "2014-03-01", "2014-03-01", AUTOMATIC)
-    assert ids() == {"A", "B"}
-    caretaker.wake()
+    assert ids() == {"A", "B", "D"}
+    assert caretaker.late() == [("2014-03-09", "2014-03-09")]
+    caretaker.follow()
     assert straight.run(FLIGHTS, TRANSACTIONS).errors == []
     assert values(house) == values(straight)
-    assert ids() == {"A", "B", "C"}
+    assert ids() == {"A", "B", "C", "D"}
     # Nothing ran for a month of its own accord, and no partition twice in one round.
     months = {first for _, first, _ in caretaker.runs if first.endswith("-01")}
     assert months == {"2014-03-01"}
