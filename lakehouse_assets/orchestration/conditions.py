@@ -25,7 +25,14 @@ from lakehouse_assets.catalog.datasets import Dataset
 from lakehouse_assets.catalog.registry import Grain
 from lakehouse_assets.orchestration.jobs import QUALITY
 from lakehouse_assets.orchestration.partitions import accepting_beta
-from lakehouse_assets.orchestration.recorded import READ_AS_OF, outdated_days, recorded
+from lakehouse_assets.orchestration.recorded import (
+    READ_AS_OF,
+    Failed,
+    failed_partitions,
+    is_load,
+    outdated_days,
+    recorded,
+)
 from lakehouse_assets.orchestration.schedules import CRON
 
 _LOOK_SECONDS = 30
@@ -112,7 +119,9 @@ def conditions_of(
     """
     deliveries: dict[str, frozenset[dg.AssetKey]] = {}
     datasets = list(datasets)
-    silver = frozenset(dg.AssetKey([d.domain, d.loaded_tables[2]]) for d in datasets)
+    days = frozenset(
+        dg.AssetKey([d.domain, d.loaded_tables[2]]) for d in datasets if d.grain == "day"
+    )
     for dataset in datasets:
         cleaned = {dg.AssetKey([dataset.domain, name]) for name in dataset.loaded_tables[2:]}
         deliveries[dataset.domain] = deliveries.get(dataset.domain, frozenset()) | cleaned
@@ -126,7 +135,7 @@ def conditions_of(
         reads_itself = any(dep.history & asset.keys for dep in deps.values())
         for key, dep in deps.items():
             domain = deliveries.get(key.path[0], frozenset())
-            condition = None if reads_itself else _condition_of(key, dep, asset, domain, silver)
+            condition = None if reads_itself else _condition_of(key, dep, asset, domain, days)
             if condition is not None and key in live:
                 due = When.cron_tick_passed(_STREAMS_CRON).since(When.newly_requested())
                 condition = (condition & due).with_label(
@@ -158,7 +167,7 @@ def _condition_of(
     deps: Dependencies,
     asset: dg.AssetsDefinition,
     deliveries: frozenset[dg.AssetKey],
-    silver: frozenset[dg.AssetKey],
+    days: frozenset[dg.AssetKey],
 ) -> Condition | None:
     """Compose an asset's condition; None if only deliveries or a schedule build it.
 
@@ -167,7 +176,7 @@ def _condition_of(
         deps: Its dependencies.
         asset: The step that makes it.
         deliveries: Tables that are written when something is delivered to the asset's domain.
-        silver: The silver tables of all datasets.
+        days: The silver tables of all datasets that are delivered by day.
     """
     if asset.partitions_def is None:
         # The quality log is filled by its schedule.
@@ -181,7 +190,7 @@ def _condition_of(
         & _nothing_moves(
             deps.aligned | deps.within | deps.whole, deps.history | deps.last_days.keys()
         )
-        & ~DaysDisagree(read.among(silver))
+        & ~WaitsForDays(read.among(days))
     ).with_label("when a source changes")
 
 
@@ -318,23 +327,24 @@ class Outdated(_OfSources):
         return _result(context, behind)
 
 
-class DaysDisagree(_OfSources):
-    """Whether a late or corrected day has put another day of a source out of date.
+class WaitsForDays(_OfSources):
+    """Whether a sensor will run a day of a source again first.
 
-    Until that day runs again, both may have the same row.
+    The day's load failed, or a late or corrected day has put it out of date: until it runs again,
+    both days may have the same row.
     """
 
     @property
     def description(self) -> str:
         """Text of the condition in the UI."""
-        return "A day of a source is out of date; the sensor late_deliveries runs it again"
+        return "A day of a source has failed or is out of date, and is run again first"
 
     def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
         """Look for such days among those that the candidates are built from."""
         candidates = context.candidate_subset.expensively_compute_partition_keys()
-        found = self.newest(candidates, _log_of(context).outdated_days)
+        found = self.newest(candidates, _log_of(context).days_to_run_again)
         return _result(context, {partition for partition, event in found.items() if event})
 
 
@@ -408,7 +418,8 @@ class _EventLog:
         self._instance = instance
         self._newest: dict[tuple[dg.AssetKey, dg.DagsterEventType], dict[str, int]] = {}
         self._attempts: dict[dg.AssetKey, dict[str, int]] = {}
-        self._outdated: dict[dg.AssetKey, dict[str, int]] = {}
+        self._again: dict[dg.AssetKey, dict[str, int]] = {}
+        self._failed: Failed | None = None
 
     def newest(self, key: dg.AssetKey, kind: dg.DagsterEventType) -> dict[str, int]:
         """Return the storage id of the newest event of a kind, by partition."""
@@ -417,11 +428,18 @@ class _EventLog:
             self._newest[key, kind] = {part: event for part, event in found.items() if part}
         return self._newest[key, kind]
 
-    def outdated_days(self, key: dg.AssetKey) -> dict[str, int]:
-        """Return the days that other days have put out of date, each with the event."""
-        if key not in self._outdated:
-            self._outdated[key] = outdated_days(self._instance, key)
-        return self._outdated[key]
+    def days_to_run_again(self, key: dg.AssetKey) -> dict[str, int]:
+        """Return the days that sensors run again, each with a number above 0."""
+        if self._failed is None:
+            self._failed = failed_partitions(self._instance)
+        if key not in self._again:
+            failed = {
+                day: 1
+                for day, run_id in self._failed.get(key, {}).items()
+                if day and is_load(self._instance, run_id)
+            }
+            self._again[key] = outdated_days(self._instance, key) | failed
+        return self._again[key]
 
     def attempts(self, key: dg.AssetKey) -> dict[str, int]:
         """Return, by partition, the newest event that the last attempt could read, or its plan."""

@@ -264,6 +264,12 @@ def tags_of(dataset: Dataset, span: Span) -> dict[str, str]:
     return {DATASET_TAG: dataset.path} | ({_FILES_TAG: span.contents} if span.contents else {})
 
 
+def is_load(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Say whether a run loads deliveries for a sensor or schedule, which repeats it if it fails."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and DATASET_TAG in run.tags
+
+
 def loading(instance: dg.DagsterInstance) -> set[str]:
     """Return the paths of datasets that a sensor's or schedule's run is loading or will load."""
     runs = instance.get_runs(dg.RunsFilter(statuses=WAITING_OR_RUNNING))

@@ -32,8 +32,7 @@ from lakehouse_assets.orchestration.recorded import (
 from lakehouse_assets.orchestration.resources import LandingResource
 from lakehouse_assets.text import visible
 
-_LISTING_SECONDS = 30
-_LATE_SECONDS = 60
+_LOOK_SECONDS = 30
 _NAMED = 20
 
 
@@ -49,7 +48,7 @@ def arrivals_sensor(
             "Loads new, corrected and late files of the landing zone once they are complete. "
             "Deleted files are reported and change nothing."
         ),
-        minimum_interval_seconds=_LISTING_SECONDS,
+        minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
     )
     def deliveries(
@@ -172,7 +171,7 @@ def late_sensor(jobs: Jobs, status: dg.DefaultSensorStatus) -> dg.SensorDefiniti
             "Runs days again that share ids with an earlier day that was loaded after them, so "
             "that the earliest day keeps each id, whatever the order of delivery."
         ),
-        minimum_interval_seconds=_LATE_SECONDS,
+        minimum_interval_seconds=_LOOK_SECONDS,
         default_status=status,
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult:

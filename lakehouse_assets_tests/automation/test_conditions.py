@@ -267,6 +267,18 @@ def test_days_out_of_order_end_in_the_same_lake_as_one_run_over_all(
     # Nothing ran for a month of its own accord, and no partition twice in one round.
     months = {first for _, first, _ in caretaker.runs if first.endswith("-01")}
     assert months == {"2014-03-01"}
+    # Nothing is built on a day that failed, and no run is requested that could only fail.
+    caretaker.may_fail = True
+    house.deliver_purchases("2014-03-11", [purchase(f"E{n}", amount="oops") for n in range(3)])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    assert caretaker.follow() == 0
+    caretaker.may_fail, caretaker.watched = False, dg.AssetSelection.assets(fact)
+    house.deliver_purchases("2014-03-11", [purchase("E", customer_id=1)])
+    caretaker.settle()
+    caretaker.deliveries("transactions")
+    assert caretaker.follow() == 1
+    assert ids() == {"A", "B", "C", "D", "E"}
 
 
 def test_conditions_load_under_strict_warnings_and_leave_bronze_to_the_sensors(
