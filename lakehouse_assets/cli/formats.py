@@ -44,10 +44,40 @@ def rows_of(reader: pa.RecordBatchReader) -> Iterator[Row]:
 
 def _values(column: pa.Array) -> list[Any]:
     try:
-        return list(column.to_pylist())
+        return list(column.to_pylist(maps_as_pydicts="strict"))
     except (OverflowError, ValueError):
-        # Dates and timestamps outside Python's range of years.
-        return list(column.cast("string").to_pylist())
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    """Return a Python value; text for a date or timestamp outside Python's range of years."""
+    import pyarrow as pa
+
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _value(part) for name, part in scalar.items()}
+    if isinstance(scalar, pa.MapScalar):
+        return {_value(pair["key"]): _value(pair["value"]) for pair in scalar.values}
+    if isinstance(scalar, pa.ListScalar):
+        return [_value(part) for part in scalar.values]
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        return _far(scalar)
+
+
+def _far(scalar: pa.Date32Scalar | pa.TimestampScalar) -> str:
+    """Write a date or timestamp of any year, or DuckDB's infinity."""
+    import numpy as np
+
+    kind, number = scalar.type, scalar.value
+    sign = "-" * (number < 0)
+    if abs(number) == 2 ** (kind.bit_width - 1) - 1:
+        return f"{sign}infinity"
+    moment = np.datetime64(number, getattr(kind, "unit", "D"))
+    year, _, rest = str(moment).replace("T", " ").lstrip("-").partition("-")
+    return f"{sign}{year:0>4}-{rest}" + "+00:00" * bool(getattr(kind, "tz", None))
 
 
 def lines_of(
@@ -114,7 +144,8 @@ def _json(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_json(k)}: {_json(v)}" for k, v in value.items()) + "}"
+        pairs = ((k if isinstance(k, str) else text_of(k), v) for k, v in value.items())
+        return "{" + ", ".join(f"{_json(k)}: {_json(v)}" for k, v in pairs) + "}"
     if isinstance(value, list | tuple) and not hasattr(value, "nanoseconds"):
         return "[" + ", ".join(map(_json, value)) + "]"
     if isinstance(value, bool | int | Decimal) or (
