@@ -125,6 +125,10 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
         ("retail.sales_test", "cumulative", "latest month"),
         ("retail.sales_test_history", "cumulative", "every month"),
     ]
+    assert [row[0] for row in asked(lake, 'show tables in "Retail";')] == [
+        "retail.sales_train", "retail.sales_train_history", "retail.sales_test",
+        "retail.sales_test_history",
+    ]  # fmt: skip
     versions = asked(lake, "describe history fact_flights")
     assert [row[0] for row in versions] == [2, 1, 0]
     assert versions[0][2:] == ("WRITE", "", "test", 1)
@@ -155,6 +159,11 @@ def test_show_and_describe_tell_of_the_lake_alone(lake: Lake) -> None:
         ("select * from airline.fact_flight", "did you mean airline.fact_flights"),
         ("select * from dim_customers", "dim_customers has not been built"),
         ("select * from xyz", 'No table is called xyz. "show tables"'),
+        ("describe history xyz", 'No table is called xyz. "show tables"'),
+        ("show tables from retial", "No domain is called retial; did you mean retail? The domains "
+         "are airline"),
+        ("create or replace temp table t as select 1", "Nothing that a statement creates is kept"),
+        ("-- a view\ncreate view v as select 1", "Nothing that a statement creates is kept"),
         ("select total_flight from fact_flights", "did you mean total_flights"),
         ("select f.total_flight from fact_flights f", "did you mean total_flights"),
         ("select 1\nfrom fact_flights\nwhere (", "syntax error"),

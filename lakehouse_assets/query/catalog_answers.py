@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lakehouse_assets.catalog.registry import Table
-from lakehouse_assets.errors import LakehouseError, QueryError
+from lakehouse_assets.errors import LakehouseError, QueryError, did_you_mean
 from lakehouse_assets.lake import log
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.lake.snapshot import view_without_versions
 from lakehouse_assets.lake.views import View, every_view
 from lakehouse_assets.query.statements import Statement
+from lakehouse_assets.query.user_views import SCHEMA
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,7 @@ def catalog_rows(
         QueryError: the role may not see the table.
     """
     if statement.kind == "tables":
-        return _tables(lake, users, sees)
+        return _tables(lake, users, sees, statement.domain)
     ((name, (view, _)),) = statement.names.items()
     if not sees(view.table):
         raise QueryError(
@@ -47,10 +48,21 @@ def catalog_rows(
 
 
 def _tables(
-    lake: Lake, users: Mapping[str, Statement], sees: Callable[[Table], bool]
+    lake: Lake,
+    users: Mapping[str, Statement],
+    sees: Callable[[Table], bool],
+    domain: str | None,
 ) -> pa.RecordBatchReader:
     """List the views of tables that are built, by name without aliases."""
     import pyarrow as pa
+
+    domains = {table.domain for table in lake.registry if sees(table)} | {SCHEMA}
+    if domain is not None and domain not in domains:
+        raise QueryError(
+            f"No domain is called {domain}{did_you_mean(domain, domains) or '.'} The domains are "
+            f"{', '.join(sorted(domains))}.",
+            sqlstate="3F000",
+        )
 
     def state(table: Table) -> str | None:
         """Return "" for a table that can be read, None for a missing one, or the problem."""
@@ -82,6 +94,8 @@ def _tables(
         for name in sorted(users)
         if "." in name and all(sees(named.view.table) for named in users[name].names.values())
     ]
+    if domain is not None:
+        rows = [row for row in rows if row["table"].startswith(f"{domain}.")]
     schema = pa.schema([(name, pa.string()) for name in ("table", "kind", "rows_of")])
     return pa.Table.from_pylist(rows, schema).to_reader()
 

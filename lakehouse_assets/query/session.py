@@ -23,7 +23,7 @@ from lakehouse_assets.query.catalog_answers import catalog_rows
 from lakehouse_assets.query.deliveries import Deliveries
 from lakehouse_assets.query.guard import guard
 from lakehouse_assets.query.locked import locked_connection
-from lakehouse_assets.query.statements import Named, Statement, read_statement
+from lakehouse_assets.query.statements import Named, Statement, creates, read_statement
 from lakehouse_assets.query.user_views import UserViews, read_views
 from lakehouse_assets.query.watch import Watch
 
@@ -238,6 +238,11 @@ class Session:
             raise QueryError("Only the lake's owner may read a table's history.", sqlstate="42501")
         if not self._guarded:
             _require_lake(self._sessions.lake)
+            if not self._confined and creates(statement.text):
+                raise QueryError(
+                    "Nothing that a statement creates is kept, because each has a database of its "
+                    "own; use `lakehouse views create`, or COPY (SELECT ...) TO a file."
+                )
         if statement.kind != "rows" or not self._guarded:
             return statement
         earlier = {name: named.view for name, named in statement.names.items()}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Reading a statement takes up to 7 seconds of CPU a MiB.
 _MOST_BYTES = 2**20
 _EXAMPLE = 'such as "show tables"'
-_SHOW = re.compile(r"show\s+(all\s+)?tables", re.IGNORECASE)
+_SHOW = re.compile(r"show\s+(?:all\s+)?tables(?:\s+(?:from|in)\s+([\w\"`]+))?", re.IGNORECASE)
 _DESCRIBE = re.compile(r"(?:describe|desc)\s+(?:table\s+|(history)\s+)?([\w.\"`]+)", re.IGNORECASE)
 # After a table's name: `as of version 3`, and how Databricks, standard SQL and DuckDB write it.
 _VERSION = ("as of version", "version as of", "for version as of", "for system_version as of")
@@ -64,6 +64,7 @@ class Statement:
         views: Texts of the users' views that it reads, by name; a view comes after the views that
             it reads itself.
         files: Day and dataset (`<domain>.<dataset>`) of the delivered files that it reads, by name.
+        domain: The domain whose tables `show tables from <domain>` lists; None for all.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Statement:
     columns: frozenset[str] | None = None
     views: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, tuple[str, date]] = field(default_factory=dict)
+    domain: str | None = None
 
 
 def read_statement(
@@ -106,17 +108,25 @@ def read_statement(
         )
     alone = one_statement(text, dialect)
     known, shared = views(registry), shared_names(registry)
-    if _SHOW.fullmatch(alone):
-        return Statement(alone, "tables", {})
+    shown = _SHOW.fullmatch(alone)
+    if shown:
+        domain = shown[1] and _plain(shown[1])
+        return Statement(alone, "tables", {}, domain=domain)
     described = _DESCRIBE.fullmatch(alone)
     if described:
-        name = re.sub('["`]', "", described[2]).lower()
+        name = _plain(described[2])
         _refuse_shared([name], registry)
         if name in known:
             named = {name: Named(known[name])}
             return Statement(alone, "history" if described[1] else "columns", named)
         if name in users:
             alone = f"DESCRIBE SELECT * FROM {name}"  # noqa: S608 - a view's name
+        elif described[1]:
+            raise QueryError(
+                f'No table is called {described[2]}. "show tables" lists all tables.',
+                table=described[2],
+                sqlstate="42P01",
+            )
     alone, files = _deliveries(alone, dialect)
     alone, earlier = _earlier_states(alone, registry, dialect)
     possible = {**{name: Named(view) for name, view in known.items()}, **earlier}
@@ -128,6 +138,21 @@ def read_statement(
         texts |= {**users[name].views, name: users[name].text}
         named |= users[name].names
     return Statement(alone, "rows", named, views=texts, files=files)
+
+
+def _plain(text: str) -> str:
+    """Return text in lower case, with its names unquoted."""
+    return re.sub('["`]', "", text.lower())
+
+
+def creates(text: str) -> bool:
+    """Whether a statement creates a table, a view or the like."""
+    try:
+        words = [token.text.lower() for token in sqlglot.tokenize(text, "duckdb")[:5]]
+    except SqlglotError:
+        return False
+    # A secret may be kept in the user's folder.
+    return words[:1] == ["create"] and "secret" not in words
 
 
 def _refuse_shared(names: Sequence[str], registry: Registry) -> None:
@@ -178,7 +203,7 @@ def _names_in(text: str, dialect: str) -> set[str]:
             if not _is_cte(table)
         }
     except (SqlglotError, RecursionError):
-        bare = re.sub('["`]', "", text.lower())
+        bare = _plain(text)
         return {*re.findall(r"\w+", bare), *re.findall(r"\w+\.\w+", bare)}
 
 
