@@ -16,6 +16,7 @@ import pytest
 
 from lakehouse_assets import clock
 from lakehouse_assets.cli import main as cli
+from lakehouse_assets.cli.terminal import given_reason
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import SILVER_TRANSACTIONS
@@ -147,6 +148,13 @@ def test_two_versions_of_a_model_compare_as_they_did_when_it_was_decided(
     code, _, err = lakehouse("models", "compare", "churn", "9")
     assert code == 1
     assert "no version 9; it has 1, 2" in err
+
+
+def test_a_reason_is_recorded_as_plain_text(lakehouse: Lakehouse) -> None:
+    refuses(lakehouse("models", "promote", "churn", "2", "--reason", " "), "The reason is empty")
+    refuses(lakehouse("forget", "airline", "member", "7", "--reason", ""), "The reason is empty")
+    # Bytes that are not UTF-8 reach the program as halves of characters, which no table can hold.
+    assert given_reason(" as \udcff Ann\x1b[1m said\n") == r"as \udcff Ann\x1b[1m said"
 
 
 def test_safe_sql_reads_the_lake_and_nothing_else(sample: SampleRun, tmp_path: Path) -> None:

@@ -12,13 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from lakehouse_assets.catalog.datasets import bronze_table, rejects_table
+from lakehouse_assets.catalog.datasets import Dataset, bronze_table, rejects_table
 from lakehouse_assets.catalog.subjects import Subject
 from lakehouse_assets.domains import REGISTRY
 from lakehouse_assets.domains.airline.datasets.flights import FLIGHTS
 from lakehouse_assets.domains.airline.datasets.transactions import TRANSACTIONS
 from lakehouse_assets.domains.airline.gold.value import KPI_CUSTOMER_VALUE
 from lakehouse_assets.domains.airline.models.segments import SEGMENTS
+from lakehouse_assets.domains.retail.datasets.customers import CUSTOMERS
+from lakehouse_assets.domains.retail.datasets.tweets import TWEETS
+from lakehouse_assets.domains.retail.datasets.visits import VISITS
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ingest.removal import REMOVED, Digests, Kind, Removal
 from lakehouse_assets.lake.delta import Lake
@@ -34,6 +37,7 @@ from lakehouse_assets.orchestration.planning import PlannedRun
 from lakehouse_assets.orchestration.run import execute
 from lakehouse_assets.settings import Settings
 from lakehouse_assets_tests.airline.samples import House, Lakehouse, member, purchase
+from lakehouse_assets_tests.retail.samples import customer, deliver, quoted_csv, seen, tweet
 
 KEY = "k" * 32
 # In no other record, nor in any key or hash by chance.
@@ -193,9 +197,51 @@ def forget_in_process(settings: Settings, house: House) -> list[PlannedRun]:
     return remove_records(settings, house.lake, request_for(settings, house))
 
 
+@pytest.mark.parametrize(
+    ("kind", "dataset", "file"),
+    [
+        ("customer", CUSTOMERS, quoted_csv(CUSTOMERS, [customer(), customer(CustomerID="B-2")])),
+        ("user", TWEETS, f"{json.dumps(tweet(username='7590-VHVEG'))}\n{json.dumps(tweet())}\n"),
+        ("visitor", VISITS, quoted_csv(VISITS, [seen(VisitorID="7590-VHVEG"), seen()])),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
+)
+def test_a_person_is_found_whatever_the_source_calls_the_column(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str, dataset: Dataset, file: str
+) -> None:
+    monkeypatch.setenv("LAKEHOUSE_FORGET_KEY", KEY)
+    suffix = ".json" if file.startswith("{") else ".csv"
+    deliver(house, dataset, "2021-09-06", f"first{suffix}", file)
+    assert house.run(dataset, gold=()).errors == []
+    settings = house.settings.model_copy(update={"forget_key": SecretStr(KEY)})
+
+    def request() -> Request:
+        return request_of(settings, house.lake, "retail", kind, "7590-VHVEG", "r")
+
+    asked = request()
+    assert sum(sum(held.rows.values()) for held in asked.held) == 1
+    remove_records(settings, house.lake, asked)
+    deliver(house, dataset, "2021-09-06", f"again{suffix}", file)
+    assert house.run(dataset, gold=()).errors == []
+    assert house.count(bronze_table(dataset)) == 2
+    assert [row["reason"] for row in house.rows(rejects_table(dataset))] == [REMOVED] * 2
+    assert [held.rows for held in request().held if held.rows] == []
+    # The other tweet has the same text, which does not make it theirs.
+    assert remaining(house.lake, asked) == {}
+
+
 def test_an_unknown_kind_of_person_is_one_sentence() -> None:
     with pytest.raises(LakehouseError, match=r"airline pilot.*airline member"):
         subject_named("airline", "pilot")
+
+
+@pytest.mark.parametrize(("identifier", "said"), [(" ", "is empty"), ("7\udcff", "not UTF-8 text")])
+def test_an_identifier_that_no_record_can_have_is_refused(
+    lived_in: House, identifier: str, said: str
+) -> None:
+    house = lived_in
+    with pytest.raises(LakehouseError, match=said):
+        request_of(house.settings, house.lake, "airline", "member", identifier, "request 8")
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,7 @@ class Feed:
         silver_aliases: Other names of the silver table.
         rejected: Limit on unreadable records of a partition.
         quarantined: Limit on rows of a partition that silver quarantines.
+        also_read: Bronze columns that the rule receives and silver does not keep.
     """
 
     domain: str
@@ -240,6 +241,7 @@ class Feed:
     silver_aliases: tuple[str, ...] = ()
     rejected: LossLimit = LossLimit()
     quarantined: LossLimit = LossLimit()
+    also_read: ClassVar[tuple[str, ...]] = ()
 
     def __hash__(self) -> int:
         return hash(self.path)
@@ -253,6 +255,10 @@ class Feed:
     def fields(self) -> tuple[Column, ...]:
         """The bronze columns of the delivered fields, in the order of the deliveries."""
         return tuple(column.bronze for column in self.columns if not column.derived)
+
+    def field_of(self, name: str) -> str:
+        """Return the bronze column from which a column is read."""
+        return next(column.field for column in self.columns if column.name == name)
 
     @property
     def lineage(self) -> tuple[Column, ...]:

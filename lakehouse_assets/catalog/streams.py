@@ -89,6 +89,7 @@ class Stream(Feed):
     row: ClassVar[str] = "event"
     place: ClassVar[str] = "`<source>:<offset>#<index>`"
     address: ClassVar[tuple[str, ...]] = ADDRESS
+    also_read: ClassVar[tuple[str, ...]] = (_INGESTED.name,)
 
     __hash__ = Feed.__hash__
 
@@ -105,7 +106,7 @@ class Stream(Feed):
     @property
     def time_field(self) -> str:
         """Name of the bronze column with the event's time."""
-        return next(column.field for column in self.columns if column.name == self.event_time)
+        return self.field_of(self.event_time)
 
     @property
     def lineage(self) -> tuple[Column, ...]:

@@ -16,7 +16,7 @@ class Subject:
 
     Attributes:
         name: What such a person is called: `member`.
-        identified_by: The field with the person's identifier, by name of dataset.
+        identified_by: The silver column with the person's identifier, by name of dataset.
         by_number: Whether the identifier is a whole number, so that `007` and `7` are the same.
     """
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from lakehouse_assets.cli.opening import load_settings, open_lake
 from lakehouse_assets.cli.run import end, watched
-from lakehouse_assets.cli.terminal import Yes, console, say
+from lakehouse_assets.cli.terminal import Yes, console, given_reason, say
 
 if TYPE_CHECKING:
     from lakehouse_assets.ingest.removal import Receipt
@@ -28,7 +28,10 @@ def forget(
         ),
     ],
     reason: Annotated[
-        str, typer.Option(help="Reason, such as a request number; no personal data.")
+        str,
+        typer.Option(
+            callback=given_reason, help="Reason, such as a request number; no personal data."
+        ),
     ],
     purge: Annotated[
         bool,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from getpass import getuser
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from rich.table import Table as Grid
 from typer.core import TyperGroup
 
 from lakehouse_assets.cli.opening import load_settings, open_lake, open_tracking
-from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors
+from lakehouse_assets.cli.terminal import AsJson, ModelName, console, errors, given_reason
 from lakehouse_assets.errors import LakehouseError, did_you_mean
 from lakehouse_assets.ml.evaluation import Evaluation, Training
 
@@ -71,7 +70,10 @@ models.add_typer(
 
 
 _Why = Annotated[
-    str, typer.Option("--reason", help="Reason, which is recorded with your user name.")
+    str,
+    typer.Option(
+        "--reason", callback=given_reason, help="Reason, which is recorded with your user name."
+    ),
 ]
 
 
@@ -187,18 +189,21 @@ def promote(
 ) -> None:
     """Make a version the champion, even against the model's rule, and record the reason."""
     from lakehouse_assets.ml.decisions import promote_by_hand
+    from lakehouse_assets.query.audit import Reader
 
     spec_of(name)
-    _decided(promote_by_hand(open_tracking(), name, version, getuser(), reason), as_json)
+    user = Reader.here().user
+    _decided(promote_by_hand(open_tracking(), name, version, user, reason), as_json)
 
 
 @models.command()
 def rollback(name: ModelName, reason: _Why, as_json: AsJson = False) -> None:
     """Swap the champion with the previous champion, and record the reason."""
     from lakehouse_assets.ml.decisions import roll_back
+    from lakehouse_assets.query.audit import Reader
 
     spec_of(name)
-    _decided(roll_back(open_tracking(), name, getuser(), reason), as_json)
+    _decided(roll_back(open_tracking(), name, Reader.here().user, reason), as_json)
 
 
 @models.command()

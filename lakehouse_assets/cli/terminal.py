@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.text import visible
 
 
@@ -34,6 +35,17 @@ errors = Terminal(stderr=True, soft_wrap=True, highlight=False)
 def say(text: str) -> None:
     """Print a sentence; only the terminal itself breaks its line."""
     console.print(text, soft_wrap=True)
+
+
+def given_reason(given: str) -> str:
+    """Return the reason for a change as it is recorded, with control characters escaped.
+
+    Raises:
+        LakehouseError: it is empty.
+    """
+    if not given.strip():
+        raise LakehouseError("The reason is empty; say why, because it is recorded.")
+    return visible(given.strip())
 
 
 ModelName: TypeAlias = Annotated[

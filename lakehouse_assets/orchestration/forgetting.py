@@ -7,7 +7,7 @@ command completes an interrupted request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import reduce
@@ -89,7 +89,7 @@ class Request:
         identifier: Their identifier, which is stored nowhere.
         receipt: What is kept of the request.
         held: What bronze holds of them.
-        keys: By column, the identifiers that silver gave their rows.
+        keys: By column, the identifiers that silver gave their rows and no others.
     """
 
     domain: Domain
@@ -137,6 +137,12 @@ def request_of(
     found, subject = subject_named(domain, name)
     if not subject.normal(identifier):
         raise LakehouseError("The identifier is empty; give the one that the source uses.")
+    try:
+        identifier.encode()
+    except UnicodeEncodeError:
+        raise LakehouseError(
+            "The identifier is not UTF-8 text; give the one that the source uses."
+        ) from None
     if lake.files is None:
         raise LakehouseError(
             "Receipts cannot be written to a lake that only Databricks can access; set "
@@ -159,13 +165,11 @@ def request_of(
         for dataset in found.datasets:
             if dataset.name not in subject.identified_by:
                 continue
-            fields = {kind: subject.identified_by[dataset.name]}
+            fields = {kind: dataset.field_of(subject.identified_by[dataset.name])}
             removal = Removal(fields, digests, frozenset({digest}))
             held.append(_held(lake, dataset, subject, identifier, removal))
-            for row in _silver_rows(lake, dataset, subject, identifier):
-                for key, value in row.items():
-                    if value is not None:
-                        keys.setdefault(key, set()).add(str(value))
+            for name, values in _keys(lake, dataset, subject, identifier).items():
+                keys.setdefault(name, set()).update(values)
     return Request(
         found, subject, identifier, receipt, tuple(held),
         {name: frozenset(values) for name, values in keys.items()},
@@ -234,12 +238,18 @@ def conclude(lake: Lake, request: Request, *, now: bool) -> Receipt:
 
 def remaining(lake: Lake, request: Request) -> dict[str, int]:
     """Count the rows with one of the person's identifiers in the newest version of each table."""
-    fields = request.subject.identified_by
+    identified_by = request.subject.identified_by
+    columns = {
+        name
+        for held in request.held
+        for column in [identified_by[held.dataset.name]]
+        for name in (column, held.dataset.field_of(column))
+    }
     found: dict[str, int] = {}
     for table in request.tables:
         names = {
             column.name: request.keys.get(column.name, frozenset())
-            | ({request.identifier} if column.name in fields.values() else frozenset())
+            | ({request.identifier} if column.name in columns else frozenset())
             for column in table.columns
             if column.pii == "identifier"
         }
@@ -279,7 +289,7 @@ def _held(
     lake: Lake, dataset: Dataset, subject: Subject, identifier: str, removal: Removal
 ) -> Held:
     """Find the rows and malformed records of a person in bronze."""
-    day, column = dataset.partition.column, subject.identified_by[dataset.name]
+    day, column = dataset.partition.column, dataset.field_of(subject.identified_by[dataset.name])
     mine = lake.read(bronze_table(dataset), columns=[day, column, "_source_file"]).filter(
         identifies(column, subject, identifier)
     )
@@ -302,16 +312,27 @@ def _held(
     )
 
 
-def _silver_rows(
+def _keys(
     lake: Lake, dataset: Dataset, subject: Subject, identifier: str
-) -> Iterable[Mapping[str, object]]:
-    """Return the identifiers in the silver rows of a person."""
+) -> Mapping[str, set[str]]:
+    """Return the identifiers in the silver rows of a person, by column.
+
+    What others have too, such as an equal name, says nothing about the person and is left out.
+    """
     table, column = silver_table(dataset), subject.identified_by[dataset.name]
     names = [c.name for c in table.columns if c.pii == "identifier"]
     if column not in names:
-        return []
-    mine = lake.read(table, columns=names).filter(identifies(column, subject, identifier))
-    return lake.engine.rows(mine.distinct())
+        return {}
+    rows = lake.engine.checkpoint(lake.read(table, columns=names))
+    is_mine = identifies(column, subject, identifier)
+    mine = list(lake.engine.rows(rows.filter(is_mine).distinct()))
+    found = {name: {str(row[name]) for row in mine if row[name] is not None} for name in names}
+    for name, values in found.items():
+        if values and name != column:
+            same = F.col(name).cast("string").isin(sorted(values)) & ~is_mine
+            others = lake.engine.rows(rows.filter(same).select(name).distinct())
+            values.difference_update(str(row[name]) for row in others)
+    return found
 
 
 def _remove(lake: Lake, request: Request, held: Held) -> None:
@@ -322,7 +343,7 @@ def _remove(lake: Lake, request: Request, held: Held) -> None:
     """
     dataset = held.dataset
     rows, rejects = bronze_table(dataset), rejects_table(dataset)
-    column = request.subject.identified_by[dataset.name]
+    column = dataset.field_of(request.subject.identified_by[dataset.name])
     spans = tuple((start, following(start, dataset.grain)) for start in held.partitions)
     window = Windows(dataset.partition, spans)
     version = code_version()

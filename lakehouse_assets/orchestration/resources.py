@@ -123,7 +123,7 @@ class LakeResource(_Resource):
 
         (domain,) = (domain for domain in DOMAINS if domain.name == dataset.domain)
         fields = {
-            Kind(domain.name, subject): subject.identified_by[dataset.name]
+            Kind(domain.name, subject): dataset.field_of(subject.identified_by[dataset.name])
             for subject in domain.subjects
             if dataset.name in subject.identified_by
         }
