@@ -40,8 +40,9 @@ def read_csv(path: Path, required: Collection[str], nothing: Collection[str]) ->
     from pyarrow import compute as pc
 
     path = path.expanduser().resolve()
-    if not path.exists():
-        raise LakehouseError(f"{path} does not exist; give the path of a CSV file.")
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise LakehouseError(f"{path} {what}; give the path of a CSV file.")
     with opened(path, str(path)) as file:
         reader = CsvReader(Content(file, str(path), FileLimits()))
         names = _header(path, reader.first_line, required)
@@ -99,8 +100,10 @@ def numbers_of(
     for place, value in enumerate(text[name].to_pylist()):
         if value is None and blanks:
             continue
-        with suppress(ValueError):
-            found[place] = float(value or "nan")
+        # Python also reads 1_000 and the digits of other scripts.
+        if value and value.isascii() and "_" not in value:
+            with suppress(ValueError):
+                found[place] = float(value)
         if not (np.isfinite(found[place]) and allowed(float(found[place]))):
             raise unusable(path, place, name, value, remedy)
     return found

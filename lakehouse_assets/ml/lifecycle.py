@@ -408,21 +408,15 @@ def score_with_champion(
         The rows, the champion's version, and how many inputs were scored.
 
     Raises:
-        LakehouseError: The champion is refused or was fitted on other columns, or MLflow fails.
+        LakehouseError: The champion is refused, or MLflow fails.
     """
-    from lakehouse_assets.ml.model_registry import SCHEMA_TAG, champion_of, load_version
+    from lakehouse_assets.ml.model_registry import champion_of, load_version
 
     tracking = tracking.in_experiment(spec.experiment)
     champion = champion_of(tracking, spec.name)
     if champion is None:
         return unscored(spec, frame), None, 0
     number = int(champion.version)
-    if champion.tags.get(SCHEMA_TAG, spec.schema) != spec.schema:
-        raise LakehouseError(
-            f"The champion of {spec.name}, version {number}, was fitted on other columns than the "
-            "code declares now; run the model's asset, compare the new version with `lakehouse "
-            f"models compare {spec.name}`, and promote it."
-        )
     model = load_version(tracking, spec, number)
     scored, count = score_rows(spec, engine, frame, model, number, known)
     return scored, number, count

@@ -152,10 +152,11 @@ def load_version(tracking: MlflowTracking, spec: ModelSpec, version: int) -> Any
     """Load the model of a version for scoring; its files are checked first.
 
     Raises:
-        LakehouseError: Its files are not those that were registered or not in our format, or MLflow
-            fails.
+        LakehouseError: It was fitted on other columns than the code declares, its files are not
+            those that were registered or not in our format, or MLflow fails.
     """
-    with _fetched(tracking, _version(tracking, spec.name, version)) as (folder, digest, what):
+    found = _version(tracking, spec.name, version)
+    with _fetched(tracking, spec, found) as (folder, digest, what):
         return load_model(folder, digest, spec.types, what)
 
 
@@ -166,7 +167,7 @@ def export_champion(tracking: MlflowTracking, spec: ModelSpec, folder: Path) -> 
         LakehouseError: As for `load_version` and `required_champion`.
     """
     current = required_champion(tracking, spec.name)
-    with _fetched(tracking, current) as (fetched, digest, what):
+    with _fetched(tracking, spec, current) as (fetched, digest, what):
         check_files(fetched, digest, spec.types, what)
         shutil.copytree(fetched, folder)
     return _tracked(current, reused=True)
@@ -201,8 +202,16 @@ def _called(version: ModelVersion) -> str:
 
 
 @contextmanager
-def _fetched(tracking: MlflowTracking, version: ModelVersion) -> Iterator[tuple[Path, str, str]]:
+def _fetched(
+    tracking: MlflowTracking, spec: ModelSpec, version: ModelVersion
+) -> Iterator[tuple[Path, str, str]]:
     """Copy a version's files into a temporary folder; yield it, their digest, and a name."""
+    if version.tags.get(SCHEMA_TAG, spec.schema) != spec.schema:
+        raise LakehouseError(
+            f"{_called(version)} was fitted on other columns than the code declares now; run the "
+            "model's asset, and promote the new version with `lakehouse models promote "
+            f"{spec.name}`."
+        )
     digest = version.tags.get(FILES_DIGEST_TAG)
     if digest is None:
         raise LakehouseError(

@@ -85,7 +85,9 @@ class Trees:
         first = np.arange(trees) << tests
         size = max(1, _BLOCK // trees)
         for start in range(0, len(columns), size):
-            block = columns[start : start + size].astype(np.float32)
+            # As in XGBoost, a number that is too large for 32 bits is infinite.
+            with np.errstate(over="ignore"):
+                block = columns[start : start + size].astype(np.float32)
             right = block[:, self.tested] >= self.bounds
             yield slice(start, start + len(block)), right @ bits + first
 

@@ -25,6 +25,7 @@ from lakehouse_assets.ml.sampling import feature_matrix, fetch_sample
 from lakehouse_assets.ml.spec import Agreement, Gate, ModelSpec
 from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.orchestration.model_assets import model_metadata
+from lakehouse_assets.serving.champion import Champion
 from lakehouse_assets_tests.airline.samples import REPOSITORY, members_of
 from lakehouse_assets_tests.ml.toy import (
     FEATURES,
@@ -280,8 +281,11 @@ def test_a_fit_with_other_columns_waits_for_a_person(
     assert "version 1 was fitted on other columns" in found.decision.verdict
     assert found.scored_by == 2
     frame = engine.from_arrow(pa.table({name: [1.0] for name in FEATURES}))
-    with pytest.raises(LakehouseError, match="champion of points, version 1, was fitted on other"):
+    said = "Version 1 of the model points was fitted on other columns"
+    with pytest.raises(LakehouseError, match=said):
         score_with_champion(renamed, engine, frame, tracking)
+    with pytest.raises(LakehouseError, match=said):
+        Champion(renamed, tracking.in_experiment(renamed.experiment))
 
 
 def test_a_card_says_what_a_version_is_and_is_linked_to_it(

@@ -36,6 +36,9 @@ def test_scores_and_contributions_are_those_of_xgboost(depth: int) -> None:
         row = columns[place : place + 1]
         assert trees.margins(row)[0] == margins[place]
         assert trees.contributions(row).sum() + trees.expected == pytest.approx(margins[place])
+    # Too large for single precision, as a request for scores may be.
+    huge, large = np.full((2, 1, 6), [[[1e308]], [[3e38]]])
+    assert trees.margins(huge) == trees.margins(large)
 
 
 def test_deeper_trees_are_refused() -> None:

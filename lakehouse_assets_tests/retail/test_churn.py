@@ -163,6 +163,10 @@ BAD: Mapping[str, tuple[Callable[[list[Row]], list[Row]], str]] = {
         lambda rows: [rows[0] | {"tenure_month": "1e300"}, *rows[1:]],
         "record 1: tenure_month is '1e300'",
     ),
+    "a number of Python": (
+        lambda rows: [rows[0] | {"TotalAmount": "1_000"}, *rows[1:]],
+        "record 1: TotalAmount is '1_000'",
+    ),
     "not a label": (lambda rows: [rows[0] | {"Churn": "maybe"}, *rows[1:]], "Churn is 'maybe'"),
     "customers twice": (lambda rows: rows + rows[:7], "7 customers in several rows"),
 }

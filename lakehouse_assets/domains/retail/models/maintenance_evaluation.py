@@ -141,8 +141,9 @@ def _numbers(path: Path, columns: int, what: str) -> FloatArray:
     from lakehouse_assets.ingest.files import opened
 
     path = path.expanduser().resolve()
-    if not path.exists():
-        raise LakehouseError(f"{path} does not exist; give the path of a text file.")
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise LakehouseError(f"{path} {what}; give the path of a text file.")
     with opened(path, str(path)) as file:
         content = file.readall()
     try:
