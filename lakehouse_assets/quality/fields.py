@@ -49,6 +49,7 @@ def typed_rows(feed: Feed, engine: Engine, bronze: DataFrame) -> DataFrame:
     raw = bronze.select(
         *[F.col(c.name).alias(f"raw_{c.name}") for c in feed.fields],
         *(c.name for c in feed.lineage),
+        *feed.also_read,
     )
     # Separate stages, because engines compute a column once but an expression for each of its uses.
     texts = [v.text(F.col(f"raw_{c.name}")).alias(f"text_{c.name}") for c in feed.fields]

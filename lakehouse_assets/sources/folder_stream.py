@@ -78,6 +78,11 @@ class _Partition:
         for path in sorted(self.folder.iterdir(), reverse=True):
             if named := _FILE.fullmatch(path.name):
                 found[int(named[1])] = path
+            elif path.name.endswith((".jsonl", ".jsonl.gz")):
+                raise LakehouseError(
+                    f"The stream file {path} cannot be read, because its name does not say where "
+                    "its messages belong; name it after its first offset, in 20 digits."
+                )
         return sorted(found.items())
 
     def end(self) -> int:

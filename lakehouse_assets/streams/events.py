@@ -43,13 +43,11 @@ def classify_events(
     """
     typed = apply_expectations(typed_rows(stream, engine, bronze), expectations_of(stream))
     trusted = F.size(F.col("reasons")) == F.lit(0)
-    received = F.coalesce(F.col("_enqueued_at"), F.lit(_UNKNOWN))
-    rows = v.staged(
-        typed.select(*typed.columns, received.alias("received"), trusted.alias("trusted"))
-    )
+    order = F.coalesce(F.col("_enqueued_at"), F.lit(_UNKNOWN))
+    rows = v.staged(typed.select(*typed.columns, order.alias("received"), trusted.alias("trusted")))
     values = [c.name for c in stream.columns if c.stored and c.name not in stream.key]
     stored = known.select(
-        received.alias("known_received"),
+        order.alias("known_received"),
         *[F.col(name).alias(f"known_{name}") for name in (*stream.key, *values, *ADDRESS)],
     )
     same = F.col("trusted")
@@ -104,8 +102,8 @@ def summary_of(stream: Stream, classified: DataFrame) -> DataFrame:
 
     Returns:
         By `minute`, `event_date`, `disposition` and `displaces`: the number of `events`, and the
-        `newest` time. A clock that is ahead says nothing about that: an event happened before the
-        broker received it.
+        `newest` time. A clock that is ahead says nothing about that: an event happened before it
+        was received.
     """
     moment = F.col(stream.event_time)
     by = ("event_date", "disposition", "displaces")
@@ -113,7 +111,7 @@ def summary_of(stream: Stream, classified: DataFrame) -> DataFrame:
         classified.select(
             v.minute_start(moment).alias("minute"),
             *by,
-            F.least(moment, F.coalesce(F.col("_enqueued_at"), moment)).alias("moment"),
+            F.least(moment, received()).alias("moment"),
         )
     )
     counted = timed.groupBy("minute", *by)
@@ -163,6 +161,11 @@ def minute_rows(
     return joined.select(
         *[revision if name == "revision" else F.col(name) for name in table.column_names]
     )
+
+
+def received() -> Col:
+    """Return when an event was received: by the broker or, if that is not known, by the lake."""
+    return F.coalesce(F.col("_enqueued_at"), F.col("_ingested_at"))
 
 
 def _precedes() -> Col:

@@ -41,6 +41,15 @@ def values(source: FolderSource, most: int = 100, seconds: float = 0) -> list[tu
     return [(m.offset, m.value.decode()) for m in source.poll(most, seconds)]
 
 
+@pytest.mark.parametrize("name", ["0.jsonl", "today.jsonl.gz"])
+def test_a_file_whose_name_is_no_offset_is_not_left_unread(
+    tmp_path: Path, source: FolderSource, name: str
+) -> None:
+    put(tmp_path, 0, "a\n").with_name(name).write_text("b\n")
+    with pytest.raises(LakehouseError, match=rf"{name} cannot be read, because its name"):
+        source.assign("t", {0: None})
+
+
 def test_lines_of_files_plain_and_packed_are_read_in_order(tmp_path: Path, source) -> None:
     pack(put(tmp_path, 5, "a\n", "b\n", "c"))
     put(tmp_path, 8, "d\r\n", "\n", "half")

@@ -14,6 +14,7 @@ import pytest
 from lakehouse_assets.catalog.datasets import quarantine_table, silver_table
 from lakehouse_assets.catalog.streams import bronze_events, rejected_events
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
+from lakehouse_assets.streams import ingest
 from lakehouse_assets.streams.ingest import Ingest, drain
 from lakehouse_assets.streams.messages import MessageLimits, MessageReader, Parsed
 from lakehouse_assets_tests.streams.samples import (
@@ -152,12 +153,15 @@ def test_days_and_minutes_are_those_of_utc_wherever_the_reader_runs(
             time.tzset()
 
 
+@pytest.mark.parametrize("received", [START, None])
 def test_clocks_that_are_ahead_are_flagged_and_the_future_is_quarantined(
-    tmp_path: Path, engine: Any
+    tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch, received: datetime | None
 ) -> None:
+    # A folder does not say when its messages were received; they were when they are read.
+    monkeypatch.setattr(ingest, "now", lambda: START)
     lake = stream_lake(tmp_path, THERMOSTAT)
     values = [reading(seconds=number) for number in (-86_400, 299, 301, 86_401)]
-    source = MemorySource("thermostat", [sent("thermostat", values, received=START)])
+    source = MemorySource("thermostat", [sent("thermostat", values, received=received)])
     (cycle,) = drain(Ingest(THERMOSTAT, source, lake, "run"))
     assert cycle.last_event == START, "a clock that is ahead does not close minutes"
     flags = rows(lake, silver_table(THERMOSTAT), "_offset", "quality_flags")

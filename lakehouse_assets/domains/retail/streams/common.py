@@ -13,6 +13,7 @@ from lakehouse_assets.domains.retail.reference import devices
 from lakehouse_assets.domains.retail.shared import DOMAIN, NOTHING, OWNER
 from lakehouse_assets.engine import Col, DataFrame, F
 from lakehouse_assets.engine import vocabulary as v
+from lakehouse_assets.streams.events import received
 
 _SECOND = 1_000_000
 # Clocks of devices and brokers differ by seconds.
@@ -33,8 +34,7 @@ DEVICE_FLAGS = (
     Flag("device_unknown", "The device is in dim_devices; events of other devices are kept."),
     Flag(
         "clock_ahead",
-        "The time of the event is at most 5 minutes after the broker received it; other events are "
-        "kept.",
+        "The time of the event is at most 5 minutes after it was received; other events are kept.",
     ),
 )
 STORE = Aggregate("store_id", "store_id", "highest", "The store; the last one by name if the "
@@ -51,8 +51,7 @@ device_stream = partial(
 NOT_IN_THE_FUTURE = Expectation(
     "event_time_is_not_in_the_future",
     "drop",
-    "The time of the event is at most a day after the broker received it; other events are "
-    "quarantined.",
+    "The time of the event is at most a day after it was received; other events are quarantined.",
     lambda: ~_ahead_by_more_than(_DAY),
 )
 
@@ -72,5 +71,5 @@ def with_device_flags(events: DataFrame, given: Mapping[str, Any]) -> DataFrame:
 
 def _ahead_by_more_than(micros: int) -> Col:
     """Say whether an event is dated later than its receipt by more than `micros`."""
-    ahead = v.micros_between(F.col("_enqueued_at"), F.col("event_time"))
+    ahead = v.micros_between(received(), F.col("event_time"))
     return F.coalesce(ahead > F.lit(micros), F.lit(False))
