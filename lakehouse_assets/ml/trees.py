@@ -84,10 +84,10 @@ class Trees:
         bits = 1 << np.arange(tests)[::-1]
         first = np.arange(trees) << tests
         size = max(1, _BLOCK // trees)
+        largest = float(np.finfo(np.float32).max)
         for start in range(0, len(columns), size):
-            # As in XGBoost, a number that is too large for 32 bits is infinite.
-            with np.errstate(over="ignore"):
-                block = columns[start : start + size].astype(np.float32)
+            # Not infinite, which the bounds of unused tests are.
+            block = columns[start : start + size].clip(-largest, largest).astype(np.float32)
             right = block[:, self.tested] >= self.bounds
             yield slice(start, start + len(block)), right @ bits + first
 
