@@ -347,7 +347,7 @@ def members(chance: random.Random) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("dataset", "rows", "steps"),
     [
-        (TRANSACTIONS, purchases, 10), (FLIGHTS, members, 5),
+        (TRANSACTIONS, purchases, 8), (FLIGHTS, members, 5),
     ],
     ids=lambda value: getattr(value, "name", None),
 )  # fmt: skip

@@ -35,6 +35,8 @@ from lakehouse_assets_tests.airline.samples import REPOSITORY, House, Lakehouse,
 from lakehouse_assets_tests.streams.samples import START, reading, rows
 
 SILVER, MINUTES = silver_table(THERMOSTAT), minutes(THERMOSTAT)
+
+pytestmark = pytest.mark.usefixtures("shared_plans")
 ONE = ("retail/thermostat",)
 
 
@@ -212,12 +214,12 @@ def test_upkeep_beside_the_stream_bounds_the_number_of_files(house: House) -> No
             assert found is not None
             most[table] = max(most[table], len(log.files_of(found)))
         send(house, rounds, 1)
-        if rounds == 12:
+        if rounds == 6:
             stop.set()
 
     # Compacted after each round, where an hour is usual.
     live(house, Broken(folder, []), cadence=0.0, upkeep=0.0).run(stop, look)
-    assert stored(house) == 12
+    assert stored(house) == 6
     assert max(most.values()) == 1
     for table in most:
         found = house.lake.open(table)

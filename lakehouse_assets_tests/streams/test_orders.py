@@ -19,7 +19,6 @@ from lakehouse_assets.catalog.registry import Table
 from lakehouse_assets.catalog.streams import bronze_events, minutes, rejected_events
 from lakehouse_assets.domains.retail.streams.thermostat import THERMOSTAT
 from lakehouse_assets.engine import F
-from lakehouse_assets.engine.duckdb import DuckDBEngine
 from lakehouse_assets.engine.start import start_engine
 from lakehouse_assets.lake.delta import Lake
 from lakehouse_assets.sources.messages import Message
@@ -43,24 +42,7 @@ NUMBERS = tuple(name for name in MINUTES.column_names if name != "revision")
 ADDRESS = ("_source", "_offset", "_index")
 
 
-_PLANS: dict[Any, Any] = {}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def plans_made_once() -> Iterator[None]:
-    """Readers share their plans, which take longer to make than the readers take to read."""
-    prepared = DuckDBEngine.prepared
-
-    def once(engine: DuckDBEngine, transform: Any) -> Any:
-        key = (engine, transform.func, transform.args)
-        if key not in _PLANS:
-            _PLANS[key] = prepared(engine, transform)
-        return _PLANS[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DuckDBEngine, "prepared", once)
-        yield
-    _PLANS.clear()
+pytestmark = pytest.mark.usefixtures("shared_plans")
 
 
 @dataclass(frozen=True)

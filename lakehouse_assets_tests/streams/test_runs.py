@@ -28,6 +28,8 @@ DAY = 86_400
 MINUTES = minutes(THERMOSTAT)
 TABLES = stream_tables(THERMOSTAT)
 
+pytestmark = pytest.mark.usefixtures("shared_plans")
+
 
 class Devices:
     """A house whose landing zone has a folder of thermostats' messages."""
