@@ -78,8 +78,11 @@ def list_them() -> None:
     """List the saved views."""
     from lakehouse_assets.query.user_views import SCHEMA, read_views
 
-    for name, text in read_views(open_lake(load_settings(), "duckdb")).items():
+    found = read_views(open_lake(load_settings(), "duckdb"))
+    for name, text in found.items():
         console.print(f"{SCHEMA}.{name}: {text}", soft_wrap=True, highlight=False)
+    if not found:
+        console.print("No view is saved; `lakehouse views create` saves one.")
 
 
 @views.command()

@@ -20,7 +20,7 @@ from lakehouse_assets.engine.base import BATCH_ROWS, SourceColumn
 from lakehouse_assets.engine.batches import adding_columns, not_computed
 from lakehouse_assets.engine.current import DataFrame
 from lakehouse_assets.engine.duckdb_dialect import MACROS, DuckDBDialect
-from lakehouse_assets.engine.duckdb_query import Query
+from lakehouse_assets.engine.duckdb_query import Query, one_sentence
 from lakehouse_assets.engine.duckdb_readers import UNCHECKED, load_delta
 from lakehouse_assets.engine.duckdb_sql import first_line, identifier, literal, new_name, run
 from lakehouse_assets.engine.duckdb_store import DuckDBStores
@@ -441,17 +441,27 @@ class DuckDBEngine:
     def _new_catalog(
         self, frames: Mapping[str, DataFrame], views: Mapping[str, str]
     ) -> tuple[str, str]:
-        """Create a catalog with a view for each name; return its name and the views' queries."""
+        """Create a catalog with a view for each name; return its name and the views' queries.
+
+        Raises:
+            QueryError: a query does not run, such as one on a view that was dropped.
+        """
+        import duckdb
+
         catalog = new_name("names")
         self._connection.execute(f"ATTACH ':memory:' AS {catalog}")
         queries = {**{name: self.sql_of(frame) for name, frame in frames.items()}, **views}
-        with self._on(catalog) as cursor:
-            for name, query in queries.items():
-                schema, _, plain = name.rpartition(".")
-                schema = schema or "main"
-                self._run(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{identifier(schema)}", cursor)
-                place = f"{catalog}.{identifier(schema)}.{identifier(plain)}"
-                self._run(f"CREATE VIEW {place} AS {query}", cursor)
+        try:
+            with self._on(catalog) as cursor:
+                for name, query in queries.items():
+                    schema, _, plain = name.rpartition(".")
+                    schema = schema or "main"
+                    self._run(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{identifier(schema)}", cursor)
+                    place = f"{catalog}.{identifier(schema)}.{identifier(plain)}"
+                    self._run(f"CREATE VIEW {place} AS {query}", cursor)
+        except duckdb.Error as error:
+            self._connection.execute(f"DETACH {catalog}")
+            raise one_sentence(error) from None
         return catalog, "\n".join(queries.values())
 
     def _on(self, catalog: str) -> duckdb.DuckDBPyConnection:

@@ -168,10 +168,10 @@ class Query:
                 yield
         except (duckdb.Error, OSError) as error:
             self._check()
-            raise _one_sentence(error) from None
+            raise one_sentence(error) from None
 
 
-def _one_sentence(error: Exception) -> QueryError:
+def one_sentence(error: Exception) -> QueryError:
     """Return DuckDB's error as one sentence, with the missing table or column."""
     text = str(error)
     if "Interrupted" in text:

@@ -119,6 +119,10 @@ def read_statement(
         if name in known:
             named = {name: Named(known[name])}
             return Statement(alone, "history" if described[1] else "columns", named)
+        if name in users and described[1]:
+            raise LakehouseError(
+                f"The view {name} has no versions; describe the history of its tables."
+            )
         if name in users:
             alone = f"DESCRIBE SELECT * FROM {name}"  # noqa: S608 - a view's name
         elif described[1]:
