@@ -67,7 +67,7 @@ def staged(frame: DataFrame) -> DataFrame:
 
 
 def ratio(part: Col, whole: Col) -> Col:
-    """Divide whole numbers as doubles, correctly rounded; null if the divisor is 0 or null."""
+    """Divide numbers as doubles, correctly rounded; null if the divisor is 0 or null."""
     quotient = part.cast("double") / whole.cast("double")
     return F.when(whole != F.lit(0), quotient)
 

@@ -48,9 +48,9 @@ from lakehouse_assets.ml.tracking import MlflowTracking
 from lakehouse_assets.sample.retail.device_wear import hourly
 from lakehouse_assets.sample.retail.device_world import World
 from lakehouse_assets.sample.retail.devices import SAMPLE
-from lakehouse_assets_tests.airline.samples import House, SampleRun, check
+from lakehouse_assets_tests.airline.samples import House, SampleRun, check, typed
 from lakehouse_assets_tests.retail.device_samples import copy_minutes, day_of, simulated_minutes
-from lakehouse_assets_tests.retail.samples import deliver
+from lakehouse_assets_tests.retail.samples import WORN, deliver
 
 (DELIVERED,) = (Path(__file__).parents[2] / "data/retail/device_wear/2021-09-06").iterdir()
 DAYS = ("2021-10-20", "2021-10-22")
@@ -232,6 +232,15 @@ def test_an_hour_that_lacks_a_feature_is_not_scored(wear: pa.Table) -> None:
         assert {*map(str, score(lacking).to_pylist()[0].values())} == {"None"}
         # A row has the same scores alone.
         assert score(row).to_pylist() == whole.slice(place, 1).to_pylist()
+
+
+def test_what_no_device_can_have_is_not_learnt_from(engine: Engine) -> None:
+    rows = ({**WORN, "TempAvg": "1e99", "HoursLeft": "-1"}, {**WORN, "Hour": "-1"})
+    far, before = typed(engine, DEVICE_WEAR, *rows)
+    assert (far["temp_avg"], far["hours_left"], far["battery_avg"]) == (None, None, 41.5)
+    assert sorted(far["quality_flags"]) == ["hours_left_implausible", "temp_avg_implausible"]
+    # Without its hour, a row is quarantined.
+    assert before["hour"] is None
 
 
 def test_hours_of_minutes_are_those_that_the_model_learns_from(engine: Engine) -> None:

@@ -103,6 +103,19 @@ def test_similar_weeks_are_those_with_the_price_and_the_year_before_is_52_weeks_
     assert rows[58, 10]["year_before"] == 100.0
 
 
+@pytest.mark.parametrize("name", ["engine", "spark_engine"])
+def test_a_week_in_which_a_store_gave_all_away_is_one_of_another_price(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    engine: Engine = request.getfixturevalue(name)
+    given = {0: 0.0, 1: 0.0, 3: 99_999_999_999_999.0}
+    rows = known(engine, sold(engine, dict.fromkeys(range(4), 1), prices=given))
+    assert [rows[week, 1]["similar"] for week in (1, 2, 3)] == [1.0, 1.0, 1.0]
+    # In the first weeks, everything was free; later, the usual price is the mean of all.
+    assert [rows[week, 1]["price_change"] for week in (1, 2)] == [1.0, 1.0]
+    assert [rows[week, 1]["reduced"] for week in (1, 2, 3)] == [0, 0, 0]
+
+
 def test_a_brand_that_a_store_gave_up_is_not_forecast(engine: Engine) -> None:
     sales = engine.union(
         [sold(engine, dict.fromkeys(range(20), 50)), sold(engine, {0: 10, 11: 10}, store=2)]

@@ -28,6 +28,12 @@ SENSORS = {
     ),
 }
 """The numbers by device and hour, with their unit and meaning."""
+# What is possible, so that features and sums of them stay finite.
+_POSSIBLE = {
+    "temp_avg": (-40, 150), "temp_spread": (0, 10_000), "battery_avg": (0, 100),
+    "readings_share": (0, 1),
+}  # fmt: skip
+_HOURS = (0, 1_000_000)
 
 _SOURCES = dict(zip(SENSORS, ("TempAvg", "TempSpread", "BatteryAvg", "ReadingsShare"), strict=True))
 
@@ -52,13 +58,13 @@ DEVICE_WEAR = dataset(
               derived=True, unit="id"),
         Field("device_id", "string", "Id of the device.", "DeviceId", need="required"),
         Field("hour", "int", "Hours since the record of the device began.", "Hour", need="required",
-              unit="hours"),
+              between=_HOURS, unit="hours"),
         *(
-            Field(name, "double", text, _SOURCES[name], unit=unit)
+            Field(name, "double", text, _SOURCES[name], between=_POSSIBLE[name], unit=unit)
             for name, (unit, text) in SENSORS.items()
         ),
         Field("hours_left", "double", "Hours from the end of this hour to the failure.",
-              "HoursLeft", unit="hours"),
+              "HoursLeft", between=_HOURS, unit="hours"),
     ),
     rule=with_reading_key,
     watched=("temp_avg", "battery_avg"),

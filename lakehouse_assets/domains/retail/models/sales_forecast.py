@@ -151,7 +151,7 @@ def with_history(weeks: DataFrame) -> DataFrame:
             "left",
         )
     )
-    change = F.abs(F.col("past_price") / F.col("price") - F.lit(1.0))
+    change = F.abs(v.ratio(F.col("past_price"), F.col("price")) - F.lit(1.0))
     likeness = F.lit(1.0) / (
         (F.lit(1.0) + age.cast("double") / F.lit(6.0))
         * (F.lit(1.0) + F.lit(10.0) * F.coalesce(change, F.lit(1.0)))
@@ -168,7 +168,7 @@ def with_history(weeks: DataFrame) -> DataFrame:
     )
     rows = known.groupBy(*asked.columns).agg(
         v.mean(F.when(near, F.col("past_sold").cast("bigint")), 4).alias("recent_mean"),
-        v.mean(F.when(near, F.col("past_price").cast("decimal(18,6)")), 6).alias("usual_price"),
+        v.mean(F.when(near, F.col("past_price").cast("decimal(24,6)")), 6).alias("usual_price"),
         F.max(F.when(age == F.lit(0), F.col("past_sold"))).alias("sold_last"),
         F.max(
             F.when(F.col("past_week") == F.col("week_number") - F.lit(_YEAR), F.col("past_sold"))
@@ -191,7 +191,7 @@ def with_history(weeks: DataFrame) -> DataFrame:
             ),
             TARGET: F.col("quantity").cast("double"),
             "reduced": F.when(reduced, F.lit(1)).otherwise(F.lit(0)),
-            "price_change": F.coalesce(F.col("price") / F.col("usual_price"), F.lit(1.0)),
+            "price_change": F.coalesce(v.ratio(F.col("price"), F.col("usual_price")), F.lit(1.0)),
             "usual_step": F.when(
                 F.col("steps") >= F.lit(_FEWEST_STEPS), F.col("step_mean").cast("double")
             ).otherwise(F.lit(0.0)),
