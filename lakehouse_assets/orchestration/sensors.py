@@ -1,7 +1,7 @@
 """The sensors that load deliveries and rebuild days that a late delivery put out of date."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from lakehouse_assets.orchestration.arrivals import (
 from lakehouse_assets.orchestration.jobs import Jobs, job_that_loads
 from lakehouse_assets.orchestration.partitions import Calendar
 from lakehouse_assets.orchestration.recorded import (
+    DATASET_TAG,
     failed_loads,
     failed_partitions,
     last_loads,
@@ -66,6 +67,7 @@ def arrivals_sensor(
             raise look.errors[0]
         for line in look.sentences:
             context.log.warning(visible(line))
+        _say(context, look.requests)
         return dg.SensorResult(
             run_requests=look.requests,
             skip_reason=None
@@ -184,6 +186,7 @@ def late_sensor(jobs: Jobs, status: dg.DefaultSensorStatus) -> dg.SensorDefiniti
                 newest = max(outdated[day.isoformat()] for day in days)
                 key = f"late:{dataset.path}:{days[0]}:{newest}:{clock.today()}"
                 requested.append(request(dataset, Span(days[0], days[-1], key), keys))
+        _say(context, requested)
         return dg.SensorResult(
             run_requests=requested,
             skip_reason=None if requested else "No later day is out of date.",
@@ -219,6 +222,13 @@ def request(dataset: Dataset, span: Span, keys: Sequence[dg.AssetKey]) -> dg.Run
         tags=tags_of(dataset, span) | ({} if first == last else range_tags(first, last)),
         asset_selection=[*keys],
     )
+
+
+def _say(context: dg.SensorEvaluationContext, requests: Iterable[dg.RunRequest]) -> None:
+    """Log the partitions of each run: `dagster sensor preview` shows nothing else of them."""
+    for asked in requests:
+        partitions = asked.partition_key or asked.tags["partitions"]
+        context.log.info(f"Loads {asked.tags[DATASET_TAG]} of {partitions}.")
 
 
 def _sentences(

@@ -62,7 +62,7 @@ def test_sensors_are_off_until_they_are_asked_for(house: House) -> None:
 
 
 def test_what_arrives_while_a_dataset_is_loaded_goes_into_one_run_after_it(
-    caretaker: Caretaker,
+    caretaker: Caretaker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     house, instance = caretaker.house, caretaker.instance
     house.deliver_purchases(day(3), [purchase("A")])
@@ -81,7 +81,10 @@ def test_what_arrives_while_a_dataset_is_loaded_goes_into_one_run_after_it(
         assert not waiting.run_requests
         assert "newer files are loaded after it" in str(waiting.skip_reason)
     instance.report_run_canceled(starting)
+    capfd.readouterr()
     assert caretaker.deliveries("transactions") == [(day(3), day(5))]
+    # This is how `dagster sensor preview` shows what it would run.
+    assert f"Loads airline/transactions of {day(3)}...{day(5)}." in capfd.readouterr().err
     assert house.count(SILVER_TRANSACTIONS) == 4
 
 
