@@ -98,6 +98,10 @@ class Shop:
 
 @pytest.fixture
 def at_home(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> House:
+    # Within a test the day does not change.
+    begun, told = clock.now(), clock.now
+    noon = begun.replace(hour=12)
+    monkeypatch.setattr(clock, "now", lambda: noon + (told() - begun))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LAKEHOUSE_LANDING", str(house.settings.landing))
     database = house.settings.landing.parent / "source.db"
