@@ -7,6 +7,7 @@ results: arrays, structures, intervals, bytes and very large decimals.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -154,7 +155,8 @@ def text_of(column: pa.Array) -> pa.Array:
         return _without_zeros(column.cast(pa.time64("us"), safe=False))
     if _type_of(kind)[0] == TEXT or pa.types.is_integer(kind) or pa.types.is_date(kind):
         return column.cast(pa.string())
-    return pa.array([None if v is None else plain_text(v) for v in column.to_pylist()], pa.string())
+    values = column.to_pylist(maps_as_pydicts="strict")
+    return pa.array([None if v is None else plain_text(v) for v in values], pa.string())
 
 
 def _float_texts(column: pa.Array) -> pa.Array:
@@ -182,13 +184,13 @@ def _without_zeros(moments: pa.Array) -> pa.Array:
 
 
 def plain_text(value: Any) -> str:
-    """Return the text of one value of a rare type: an array, a structure, bytes, an interval."""
+    """Return the text of a value of a rare type: an array, structure, map, bytes, interval."""
     if isinstance(value, list):
         return "{" + ",".join(map(_element, value)) + "}"
     if isinstance(value, bytes):
         return "\\x" + value.hex()
     if isinstance(value, dict):
-        return json.dumps(value, default=str, ensure_ascii=False)
+        return json.dumps(_of_json(value), ensure_ascii=False)
     if isinstance(value, tuple) and hasattr(value, "nanoseconds"):
         return _interval(*value)
     if isinstance(value, bool):
@@ -196,6 +198,18 @@ def plain_text(value: Any) -> str:
     if isinstance(value, Decimal):
         return f"{value:f}"
     return str(value)
+
+
+def _of_json(value: Any) -> Any:
+    """Return a value as JSON has it; what JSON lacks becomes text."""
+    if isinstance(value, dict):
+        return {k if isinstance(k, str) else plain_text(k): _of_json(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_of_json(item) for item in value]
+    plain = value is None or isinstance(value, str | int)
+    if plain or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return plain_text(value)
 
 
 def _interval(months: int, days: int, nanoseconds: int) -> str:
@@ -235,7 +249,8 @@ def binary_of(column: pa.Array) -> pa.Array:
     elif oid in {TEXT, 17}:
         return column.cast(pa.string()) if oid == TEXT else column
     else:
-        cells = [None if value is None else _bytes(value, kind) for value in column.to_pylist()]
+        values = column.to_pylist(maps_as_pydicts="strict")
+        cells = [None if value is None else _bytes(value, kind) for value in values]
         return pa.array(cells, _BYTES)
     form = f">{'f' if oid in {700, 701} else 'u' if oid == 26 else 'i'}{size}"
     if oid == _BOOL[0]:

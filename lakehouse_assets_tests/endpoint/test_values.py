@@ -51,6 +51,19 @@ def test_rows_are_those_that_were_written(served: Served) -> None:
         assert client.execute("select * from sales order by sale_id").fetchall() == ROWS
 
 
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+def test_structures_and_maps_are_json(served: Served, binary: bool) -> None:
+    query = (
+        "select map{1: date '2024-02-29'}, map{'a': [1, null]}, {'x': 1.50::decimal(9, 2), "
+        "'y': 'nan'::double, 'z': map{true: 'é'}}, map{} from shops limit 1"
+    )
+    with psycopg.connect(served.dsn()) as client:
+        (found,) = client.cursor(binary=binary).execute(query).fetchall()
+    assert found == (
+        {"1": "2024-02-29"}, {"a": [1, None]}, {"x": "1.50", "y": "nan", "z": {"t": "é"}}, {}
+    )  # fmt: skip
+
+
 def comparable(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return rows whose moments have no zone: SQL's are in UTC."""
     return [
