@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -148,6 +149,15 @@ def test_two_versions_of_a_model_compare_as_they_did_when_it_was_decided(
     code, _, err = lakehouse("models", "compare", "churn", "9")
     assert code == 1
     assert "no version 9; it has 1, 2" in err
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lakehouse_assets", "home"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    refuses((done.returncode, "", done.stderr), "The disk has no space left")
 
 
 def test_a_reason_is_recorded_as_plain_text(lakehouse: Lakehouse) -> None:

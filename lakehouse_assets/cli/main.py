@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
+import os
 import re
 import sys
 from inspect import unwrap
@@ -120,9 +122,21 @@ def _main() -> None:
             # Characters that the output's encoding lacks are shown as ? and raise no error.
             output.reconfigure(errors="replace")
     try:
-        _commands()()
+        try:
+            _commands()()
+        finally:
+            sys.stdout.flush()
     except LakehouseError as error:
         errors.print(f"Error: {error}", style="red")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # What is left to write would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        place = f" for {error.filename}" if error.filename else ""
+        said = f"Error: The disk has no space left{place}; free some, and run the command again."
+        errors.print(said, style="red")
         sys.exit(1)
 
 
