@@ -28,6 +28,7 @@ from lakehouse_assets.engine.base import Engine
 from lakehouse_assets.errors import LakehouseError
 from lakehouse_assets.ml.sampling import Sample, fetch_sample
 from lakehouse_assets.ml.spec import CannotFitError, Evidence, Fitted, ModelSpec
+from lakehouse_assets.text import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -227,7 +228,7 @@ def _too_few(spec: ModelSpec, engine: Engine, rows: DataFrame, complete: int, fe
     (found,) = engine.rows(rows.agg(F.count(F.lit(1)).alias("rows_in_all"), *empty))
     total = int(found["rows_in_all"])
     lacking = [f"{name} {found[name]}" for name in _inputs(spec) if found[name]]
-    needs = f"The model {spec.name} needs at least {fewest} rows with all its columns"
+    needs = f"The model {spec.name} needs at least {counted(fewest, 'row')} with all its columns"
     if not lacking:
         return f"{needs}, but there are only {complete}. Deliver more rows."
     return (
