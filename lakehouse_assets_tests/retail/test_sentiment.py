@@ -113,6 +113,7 @@ def test_json_is_one_object_with_the_metrics_and_copies_of_judged_tweets_are_not
         ([("a", "Positive"), ("b", "Glad")], "record 2: sentiment is 'Glad'; write Negative"),
         ([("a", "Positive"), ("b", "")], "record 2: sentiment is empty; write Negative"),
         ([], "0 Negative, 0 Neutral, 0 Positive tweets"),
+        ([("", label) for _, label in tweets(90, 1)], "have no words in common"),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_used_are_refused_in_one_sentence(

@@ -199,6 +199,7 @@ def test_both_engines_give_the_same_sentiments(engine: Engine) -> None:
         (lambda rows: [(text, "Positive") for text, _ in rows], "There are 0 Negative, 0 Neut"),
         (lambda rows: [(f"{text} {label}!", label) for text, label in rows],
          "Negative tweets contain the word Negative, so their texts seem to contain"),
+        (lambda rows: [("", label) for _, label in rows], "have no words in common"),
     ],
 )  # fmt: skip
 def test_tweets_that_cannot_be_learnt_from_are_refused_in_one_sentence(
@@ -231,6 +232,10 @@ def test_a_users_file_trains_a_version_and_a_bad_one_registers_nothing(
             LakehouseError, match=r"provide at least 20 of each|contain their labels"
         ):
             trained(bad)
+    both = written(tmp_path / "both.csv", tweets(300, 1))
+    table = SENTIMENT_TRAINING.rows({"train": both, "validation": both})
+    with pytest.raises(LakehouseError, match="There are 0 Negative, 0 Neutral, 0 Positive tweets"):
+        train(SENTIMENT_MODEL, tracking, table, "retail sentiment both")
     assert versions_of(tracking, SENTIMENT_MODEL.name) == []
     # Copies of a tweet are one tweet.
     rows = tweets(300, 1)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
     Labels = npt.NDArray[np.int64]
 
@@ -129,6 +130,9 @@ def fit_sentiment(trained: Tweets, validation: Tweets, settings: SentimentSettin
         trained: Tweets to learn from.
         validation: Other tweets, which also calibrate the probabilities.
         settings: Settings of the fit.
+
+    Raises:
+        CannotFitError: the texts have no terms to learn from.
     """
     import numpy as np
     from scipy.sparse import hstack
@@ -139,7 +143,7 @@ def fit_sentiment(trained: Tweets, validation: Tweets, settings: SentimentSettin
         TfidfVectorizer(analyzer=terms_of, min_df=settings.rarest, sublinear_tf=True)
         for terms_of in (character_terms, word_terms)
     ]
-    known = [counter.fit_transform(trained.texts) for counter in counters]
+    known = [_counted(counter, trained.texts) for counter in counters]
     columns = hstack([*known, lexicon_columns(trained.texts)], "csr")
     new = [counter.transform(validation.texts) for counter in counters]
     asked = hstack([*new, lexicon_columns(validation.texts)], "csr")
@@ -161,6 +165,16 @@ def fit_sentiment(trained: Tweets, validation: Tweets, settings: SentimentSettin
     temperature = _temperature(margins, validation.labels)
     model = SentimentModel(characters, words, lexical, classifier.intercept_, temperature)
     return Choice(model, chosen, recalls)
+
+
+def _counted(counter: TfidfVectorizer, texts: Sequence[str]) -> Any:
+    """Learn the terms of texts, and return how often each text has them."""
+    try:
+        return counter.fit_transform(texts)
+    except ValueError:
+        raise CannotFitError(
+            "The tweets for training have no words in common; provide more, with their texts."
+        ) from None
 
 
 def _temperature(margins: FloatArray, labels: Labels) -> float:
@@ -220,7 +234,7 @@ def fit_reference(trained: Tweets, validation: Tweets) -> Callable[[Sequence[str
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), max_features=1024, dtype=np.float32)
-    columns = xgboost.DMatrix(vectorizer.fit_transform(trained.texts), trained.labels, nthread=1)
+    columns = xgboost.DMatrix(_counted(vectorizer, trained.texts), trained.labels, nthread=1)
     asked = xgboost.DMatrix(vectorizer.transform(validation.texts), validation.labels, nthread=1)
     trees = xgboost.train(
         {
@@ -343,7 +357,13 @@ def _check_fit(trained: Tweets, validation: Tweets) -> None:
     import numpy as np
 
     counts = np.bincount(np.concatenate([trained.labels, validation.labels]), minlength=3)
-    held = np.bincount(validation.labels, minlength=len(CLASSES))
+    known, held = (np.bincount(t.labels, minlength=len(CLASSES)) for t in (trained, validation))
+    if not known.all() and counts.min() >= FEWEST_OF_A_CLASS:
+        listed = ", ".join(f"{n} {name}" for n, name in zip(known, CLASSES, strict=True))
+        raise CannotFitError(
+            f"There are {listed} tweets for training that are not for validation too; provide some "
+            "of each."
+        )
     if counts.min() < FEWEST_OF_A_CLASS or not held.all():
         listed = ", ".join(f"{n} {name}" for n, name in zip(counts, CLASSES, strict=True))
         raise CannotFitError(
