@@ -173,10 +173,8 @@ def bootstrap_interval(
     rows = len(labels)
     resamples = min(RESAMPLES, max(FEWEST_RESAMPLES, _MOST_DRAWS // max(rows, 1)))
     random = np.random.default_rng(_SEED)
-    shares = np.full(rows, 1.0 / rows)
-    found = [
-        estimate(random.multinomial(rows, shares).astype(np.float64)) for _ in range(resamples)
-    ]
+    draws = (random.integers(rows, size=rows) for _ in range(resamples))
+    found = [estimate(np.bincount(drawn, minlength=rows).astype(np.float64)) for drawn in draws]
     tail = (1.0 - CONFIDENCE) / 2.0
     low, high = np.nanquantile(found, [tail, 1.0 - tail])
     return Interval(estimate(np.ones(rows)), float(low), float(high))
