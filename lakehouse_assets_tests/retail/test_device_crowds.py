@@ -45,7 +45,8 @@ def minutes(column: str, values: Sequence[float | None], store: str = "S001") ->
 
 
 def heat(engine: Engine, warm: pa.Table, busy: pa.Table, day: date = DAY) -> list[dict[str, Any]]:
-    return engine.rows(day_of(engine, GOLD_CROWD_HEAT, day, temperatures=warm, visitors=busy))
+    rows = engine.rows(day_of(engine, GOLD_CROWD_HEAT, day, temperatures=warm, visitors=busy))
+    return sorted(rows, key=lambda row: (row["store_id"], row["shift"]))
 
 
 def cooling(
