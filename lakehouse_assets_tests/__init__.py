@@ -2,5 +2,5 @@
 
 import gc
 
-# As the command line does: looking for cycles was a sixth of the tests' time.
+# Looking for cycles was a sixth of the tests' time.
 gc.set_threshold(500_000, 20, 50)

@@ -6,6 +6,7 @@ temporary folder.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -118,6 +119,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell the scheduler which tests need Spark: workers send it nothing but their names."""
+    # What has been imported stays: it need not be searched for garbage.
+    gc.freeze()
     if "PYTEST_XDIST_WORKER" in os.environ:
         names = "".join(f"{item.nodeid!r}\n" for item in session.items if _needs_spark(item))
         Path(os.environ[_LIST], os.environ["PYTEST_XDIST_WORKER"]).write_text(names, "utf-8")
@@ -127,10 +130,15 @@ _LIST = "PYTEST_TESTS_ON_SPARK"
 
 
 def _needs_spark(item: pytest.Item) -> bool:
-    """Say whether a test has a fixture of Spark, or is the case of one that asks for it by name."""
+    """Say whether a test has a fixture of Spark or Kafka, or is the case of one that names Spark's.
+
+    Each of them starts once, on one worker.
+    """
     given = getattr(item, "callspec", None)
     by_name = given is not None and {"spark", "spark_engine"} & {*map(str, given.params.values())}
-    return bool(by_name) or "spark_session_engine" in getattr(item, "fixturenames", ())
+    return bool(by_name) or not {"spark_session_engine", "broker"}.isdisjoint(
+        getattr(item, "fixturenames", ())
+    )
 
 
 def _place(item: pytest.Item) -> int:
@@ -168,7 +176,7 @@ _LONG = r"subprocess|command\(|\bhouse\b|Caretaker|running_|azurite|setprofile|_
 
 
 class _FilesAndSpark(LoadScopeScheduling):
-    """Gives each worker files as a whole, and one of them the tests on Spark, which starts once.
+    """Gives each worker files as a whole, and one of them the tests on Spark and Kafka.
 
     Other tests of a file with some on Spark go elsewhere, or the others would wait for that worker.
     """

@@ -19,19 +19,30 @@ from lakehouse_assets_tests.clocks import at
 from lakehouse_assets_tests.test_incremental import values
 
 MIDDLE = datetime(2026, 11, 15, 12, tzinfo=UTC)
-# A moment in UTC, a zone, and the domain of which something is delivered at that moment.
+# A moment in UTC, a zone, the domain of which something is delivered at that moment, and how it is
+# built.
 CASES = {
-    "first day, October there": (datetime(2026, 11, 1, 0, 30), "America/St_Johns", "airline"),
-    "31 December, 2027 there": (datetime(2026, 12, 31, 11), "Pacific/Kiritimati", "airline"),
-    "summer time begins": (datetime(2026, 3, 8, 5, 29, 58), "America/St_Johns", "retail"),
-}
+    "first day, October there": (
+        datetime(2026, 11, 1, 0, 30), "America/St_Johns", "airline", "build",
+    ),
+    "last day, December there": (
+        datetime(2026, 11, 30, 20), "Asia/Kolkata", "airline", "build",
+    ),
+    "31 December, 2027 there": (
+        datetime(2026, 12, 31, 11), "Pacific/Kiritimati", "airline", "run",
+    ),
+    "summer time begins": (
+        datetime(2026, 3, 8, 5, 29, 58), "America/St_Johns", "retail", "build",
+    ),
+}  # fmt: skip
 # What says when something was delivered, which differs between the cases.
 DELIVERY = {"delivered_on", "as_of_month", "snapshot_month", "_source_file", "duplicate_of", "path"}
 
 
 # What is delivered of each domain: of retail, tweets alone say when something was sent.
 DELIVERED = {"airline": ("flights", "transactions"), "retail": ("tweets",)}
-# Commands of one process; `build` builds what has to do with a dataset, as `run` does of all.
+# Commands of one process; `build` builds a domain as `run` does, of gold what is made of delivered
+# rows alone.
 COMMANDS = """
 import json, sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -40,8 +51,11 @@ from pathlib import Path
 from lakehouse_assets.catalog.datasets import dataset_named
 from lakehouse_assets.cli import main as cli
 from lakehouse_assets.domains import DATASETS
-from lakehouse_assets.orchestration.run import execute
+from lakehouse_assets.domains.airline.gold import customers, value
+from lakehouse_assets.domains.retail.gold import tweets
 from lakehouse_assets_tests.airline.samples import House
+
+gold = [made.table for module in (customers, value, tweets) for made in module.GOLD]
 
 house, results = House.at(Path(sys.argv[1])), []
 for arguments in json.loads(sys.argv[2]):
@@ -49,8 +63,8 @@ for arguments in json.loads(sys.argv[2]):
     with redirect_stdout(StringIO()) as said, redirect_stderr(StringIO()) as errors:
         try:
             if arguments[0] == "build":
-                runs = house.planned(dataset_named(DATASETS, arguments[1]))
-                assert execute(house.settings, runs).errors == []
+                datasets = [dataset_named(DATASETS, path) for path in arguments[1:]]
+                assert house.run(*datasets, gold=gold).errors == []
             else:
                 cli.main()
         except SystemExit as stop:
@@ -77,8 +91,10 @@ def run_at(
     return [tuple(result) for result in json.loads(done.stdout)]
 
 
-def built(house: House, moment: datetime, zone: str, domain: str) -> Mapping[str, list[str]]:
-    """Build a lake of today's deliveries; return its rows without the day of delivery.
+def built(
+    house: House, moment: datetime, zone: str, domain: str, how: str
+) -> Mapping[str, list[str]]:
+    """Build or run a lake of today's deliveries; return its rows without the day of delivery.
 
     Those are the first files of the sample, with few members.
     """
@@ -89,11 +105,12 @@ def built(house: House, moment: datetime, zone: str, domain: str) -> Mapping[str
         target = Path(house.settings.landing, domain, dataset, f"{today}", file.name)
         target.parent.mkdir(parents=True)
         target.write_bytes(b"".join(lines[:5] if dataset == "flights" else lines))
-    daily = f"{domain}/{DELIVERED[domain][-1]}"
+    paths = [f"{domain}/{dataset}" for dataset in DELIVERED[domain]]
+    daily = paths[-1]
     (code, _, refused), (run_code, said, errors), (status_code, listed, complaints) = run_at(
         house, moment, zone,
         ("land", daily, str(REPOSITORY / "pyproject.toml"), "--date", f"{tomorrow}"),
-        ("run",) if domain == "airline" else ("build", daily),
+        ("run",) if how == "run" else ("build", *paths),
         ("status", "--json"),
     )  # fmt: skip
     assert (code, refused.count("\n")) == (1, 1)
@@ -117,7 +134,8 @@ def built(house: House, moment: datetime, zone: str, domain: str) -> Mapping[str
 
 @pytest.fixture(scope="module")
 def expected(new_house: Callable[..., House]) -> Mapping[str, list[str]]:
-    made = (built(new_house("middle"), MIDDLE, "UTC", domain) for domain in DELIVERED)
+    hows = {"airline": "run", "retail": "build"}
+    made = (built(new_house("middle"), MIDDLE, "UTC", *how) for how in hows.items())
     return {name: rows for tables in made for name, rows in tables.items()}
 
 
@@ -125,11 +143,11 @@ def expected(new_house: Callable[..., House]) -> Mapping[str, list[str]]:
 def test_today_is_built_alike_at_every_hour_of_the_world(
     house: House, expected: Mapping[str, list[str]], case: str
 ) -> None:
-    naive, zone, domain = CASES[case]
+    naive, zone, domain, how = CASES[case]
     moment = naive.replace(tzinfo=UTC)
     local = moment.astimezone(ZoneInfo(zone))
     assert local.date() != moment.date() or "summer" in case
-    tables = built(house, moment, zone, domain)
+    tables = built(house, moment, zone, domain, how)
     assert len([name for name, rows in tables.items() if rows]) > 5
     assert tables == {name: expected[name] for name in tables}
     if domain == "retail":
@@ -149,8 +167,7 @@ from lakehouse_assets_tests.airline.samples import House, member, purchase
 from lakehouse_assets_tests.automation.caretaker import Caretaker
 
 today, house = clock.today(), House.at(Path(sys.argv[1]))
-whole = [f"conformed/{name}" for name in ("dim_date", "dim_countries", "dim_places")]
-watched = dg.AssetSelection.key_prefixes("airline") | dg.AssetSelection.assets(*whole)
+watched = dg.AssetSelection.assets(dg.AssetKey(KPI_CUSTOMER_VALUE.key)).upstream()
 with dg.DagsterInstance.ephemeral() as instance:
     caretaker = Caretaker(house, instance, watched=watched)
     house.deliver_members(f"{today}", [member(1)])

@@ -19,6 +19,8 @@ from lakehouse_assets_tests.automation.caretaker import Caretaker
 
 JANUARY, FEBRUARY, MARCH = (date(2014, month, 1) for month in (1, 2, 3))
 BAD = member("nobody")
+# Of the tables of members and purchases, those without a model.
+GOLD = [made.table for made in (*gold_customers.GOLD, *gold_value.GOLD)]
 
 
 def months(house: House, table: str) -> dict[date, date | None]:
@@ -30,7 +32,7 @@ def test_a_snapshot_without_a_good_row_is_not_replaced_by_an_earlier_one(house: 
     for month, row in (("01-31", member(1)), ("02-28", BAD), ("03-31", member(1))):
         house.deliver_members(f"2014-{month}", [row])
         house.deliver_purchases(f"2014-{month}", [purchase(f"T{month}", customer_id=1, amount=1)])
-    outcome = house.run(FLIGHTS, TRANSACTIONS)
+    outcome = house.run(FLIGHTS, TRANSACTIONS, gold=GOLD)
     assert months(house, "dim_customers") == {JANUARY: JANUARY, MARCH: MARCH}
     assert months(house, "fact_flights") == {JANUARY: JANUARY, MARCH: MARCH}
     # March adds up what February sold, which is not there.
@@ -42,7 +44,7 @@ def test_a_snapshot_without_a_good_row_is_not_replaced_by_an_earlier_one(house: 
     assert "customer_spend of 2014-02-01 is not ready" in refused[0]
 
     house.deliver_members("2014-02-28", [member(1), member(2)])
-    assert house.run(FLIGHTS, TRANSACTIONS).errors == []
+    assert house.run(FLIGHTS, TRANSACTIONS, gold=GOLD).errors == []
     for table in ("dim_customers", "fact_flights"):
         assert months(house, table) == {m: m for m in (JANUARY, FEBRUARY, MARCH)}
     spent = house.rows(gold_value.KPI_CUSTOMER_VALUE, "customer_key = 1", order="as_of_month")
@@ -56,7 +58,7 @@ def test_a_day_that_fails_stops_its_month_and_no_other_day_or_month(house: House
     for number, day in enumerate(("02-27", "03-03", "03-04", "03-05")):
         amount = "much" if day == "03-04" else 1
         house.deliver_purchases(f"2014-{day}", [purchase(f"T{number}", amount=amount)])
-    outcome = house.run(FLIGHTS, TRANSACTIONS)
+    outcome = house.run(FLIGHTS, TRANSACTIONS, gold=GOLD)
     delivered = {f"{row['delivered_on']:%m-%d}" for row in house.rows(SILVER_TRANSACTIONS)}
     assert delivered == {"02-27", "03-03", "03-05"}
     assert months(house, "fact_transactions").keys() == {FEBRUARY}
@@ -110,8 +112,9 @@ def test_with_sensors_on_nothing_is_built_on_a_table_that_was_skipped(
 ) -> None:
     today = clock.today()
     month = today.replace(day=1)
-    domain = dg.AssetSelection.key_prefixes("airline", "conformed")
-    caretaker = Caretaker(house, instance, watched=domain, may_fail=True)
+    watched = dg.AssetSelection.assets(*(dg.AssetKey(table.key) for table in GOLD))
+    watched |= dg.AssetSelection.key_prefixes("conformed")
+    caretaker = Caretaker(house, instance, watched=watched, may_fail=True)
     obstacle = house.path(gold_value.FACT_TRANSACTIONS)
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("a file in its place", encoding="utf-8")
