@@ -268,12 +268,10 @@ def check_silver(
         yield _other_days(cleaned.outdated)
     if _repeats_should_agree(dataset):
         differing = {day: cleaned.failing[day][_REPEATS_AGREE.name] for day in rows}
-        yield Finding(
-            _REPEATS_AGREE,
-            f"{counted(sum(differing.values()), 'duplicate')} differ from the row that counts; see "
-            f"duplicate_of in {quarantine_table(dataset).name}.",
-            differing,
-        )
+        number = sum(differing.values())
+        where = f"; see duplicate_of in {quarantine_table(dataset).name}" if number else ""
+        text = f"{counted(number, 'duplicate')} with other values than the row that counts{where}."
+        yield Finding(_REPEATS_AGREE, text, differing)
     lost = cleaned.dispositions[QUARANTINED]
     losses = {day: Loss(lost[day], number) for day, number in rows.items()}
     drops = [e.name for e in expectations if e.action == "drop"]
