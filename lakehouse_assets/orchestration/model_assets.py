@@ -172,7 +172,7 @@ def _link(tracking: MlflowTracking, path: str) -> dg.MetadataValue[Any]:
     page = tracking.page(path)
     if page is not None:
         return dg.MetadataValue.url(page)
-    return dg.MetadataValue.text(f"run `make mlflow`, then open /#{path} on the server it starts")
+    return dg.MetadataValue.text(f"run `make mlflow`, then open its page /#{path}")
 
 
 def _image(figure: Any) -> dg.MetadataValue[Any]:

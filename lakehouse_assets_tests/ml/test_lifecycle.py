@@ -388,17 +388,17 @@ def test_the_asset_page_leads_to_mlflow_and_shows_the_figure(
     made = run(engine, tracking, members())
     monkeypatch.setattr(MlflowTracking, "experiment_id", lambda _: "1")
     server = "https://me:secret@mlflow.example.org/base?x=y"
-    for uri, page, end in (
-        (tracking.tracking_uri, "run `make mlflow`, then open /#/", " on the server it starts"),
-        (server, "https://mlflow.example.org/base/#/", ""),
+    for uri, page in (
+        (tracking.tracking_uri, "run `make mlflow`, then open its page /#/"),
+        (server, "https://mlflow.example.org/base/#/"),
     ):
         shown = dataclasses.replace(tracking.in_experiment("Points"), tracking_uri=uri)
         found = model_metadata(POINTS, shown, made)
         assert made.version is not None
         path = f"experiments/1/runs/{made.version.run_id}"
-        assert found["mlflow_run"].value == page + path + end
-        assert found["mlflow_model_page"].value == f"{page}models/points/versions/1{end}"
-        assert found["model_card"].value == f"{page}{path}/artifacts/model_card.md{end}"
+        assert found["mlflow_run"].value == page + path
+        assert found["mlflow_model_page"].value == f"{page}models/points/versions/1"
+        assert found["model_card"].value == f"{page}{path}/artifacts/model_card.md"
         assert found["champion"] is True
         assert found["decision"] == "champion: the first version"
         assert found["points"].value.startswith("![figure](data:image/png;base64,iVBOR")

@@ -114,8 +114,14 @@ def test_a_version_that_gives_other_columns_or_fails_is_not_served(
     def failing(_batch: pa.RecordBatch) -> pa.RecordBatch:
         raise IndexError("row")
 
-    wrong = dataclasses.replace(POINTS, scored={"other": "double"})
-    with pytest.raises(LakehouseError, match="the columns expected_points instead of other"):
+    def renaming(_batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.record_batch({"other": pa.nulls(1, pa.float64())})
+
+    declared = dataclasses.replace(POINTS, scored={"other": "double"})
+    with pytest.raises(LakehouseError, match="was fitted on other columns than the code declares"):
+        Champion(declared, tracking)
+    wrong = dataclasses.replace(POINTS, scorer=lambda _model: renaming)
+    with pytest.raises(LakehouseError, match="the columns other instead of expected_points"):
         Champion(wrong, tracking)
     broken = dataclasses.replace(POINTS, scorer=lambda _model: failing)
     with pytest.raises(LakehouseError, match=r"cannot score a row of nulls \(IndexError\)"):
