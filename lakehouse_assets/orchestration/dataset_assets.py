@@ -224,7 +224,7 @@ def silver_assets(dataset: Dataset, calendar: Calendar) -> dg.AssetsDefinition:
                     f"Cleaned {len(cleaned.files.values)} new files of {dataset.path}; rows of "
                     "other files are kept."
                 )
-            # Recorded first, so that nobody reads the new rows without knowing.
+            # Recorded before the commit: whoever reads the new rows must find it.
             version = lake.version(table) or 0
             record_outdated(context, dg.AssetKey(table.key), cleaned.outdated, version)
             yield dg.Output(NewRows(cleaned.accepted, cleaned.files, cleaned.state), table.name)

@@ -213,9 +213,7 @@ def test_a_test_file_is_judged_by_its_last_rows_as_the_command_prints(
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the engines (../shared/data/cmapss) are not here")
-def test_public_engines_are_predicted_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # More trees predict no better.
-    monkeypatch.setattr(maintenance_evaluation, "LifeSettings", partial(LifeSettings, trees=200))
+def test_public_engines_are_predicted_well(tmp_path: Path) -> None:
     real = read_engines(REAL)
     rows = np.column_stack([real.unit, real.cycle, real.settings, real.sensors])
     held = np.isin(real.unit, np.random.default_rng(0).permutation(100)[:30] + 1)

@@ -213,7 +213,7 @@ def _arrival() -> Arrival:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], list[Any]]:
-    """Silver's values and the minutes of that arrival when nobody is killed."""
+    """Silver's values and the minutes of that arrival, read without a kill."""
     start_engine()
     lake = stream_lake(tmp_path_factory.mktemp("undisturbed"), THERMOSTAT)
     ingested(lake, _arrival())
